@@ -1,0 +1,42 @@
+# Two commands do everything: `make demo` and `make test`. Only python3 and make are needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test lint unit bench-nanogpt signal clean help
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP) ## Make .venv with the metaloop command in it
+
+# torch comes first and pinned: from a bare index a range would bring several GB of CUDA libraries to a laptop.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "metaloop needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup ## The main job, small: four organizations on real training, one generation of evolve, report, MLflow
+	$(BIN)/python -m metaloop.edges.demo
+
+test: setup lint unit ## Linter, type checker and all tests
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p metaloop -p nanogpt
+
+unit: setup
+	$(BIN)/python -m pytest
+
+bench-nanogpt: setup ## Tokens per second beside karpathy/nanoGPT: make bench-nanogpt PEER=path/to/nanoGPT
+	$(BIN)/python bench/nanogpt_tokens_per_second.py --peer $(PEER)
+
+signal: setup ## Seed noise against the spread of configurations, for the cpu-tiny preset
+	$(BIN)/python -m nanogpt.signal_to_noise --preset cpu-tiny
+
+clean: ## Remove what was made, runs included
+	rm -rf $(VENV) runs mlflow.db mlruns mlartifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

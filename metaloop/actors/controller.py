@@ -1,0 +1,223 @@
+"""The controller of an org run: it orders all events, writes the journal, and says what happens next.
+
+A plain synchronous class: :meth:`handle` takes a message and the time and returns commands. Whatever it decides
+follows from the state, and the state is a replay of the journal, so a new controller over an old journal goes on
+where the last one died. Only the outstanding asks are not journaled: nobody has acted on them, they are asked again.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatchmethod
+
+from metaloop.actors import judging, proposing
+from metaloop.actors.messages import (
+    ActorLost,
+    Command,
+    Decided,
+    DeviceLost,
+    DeviceReady,
+    GiveBack,
+    IdeaArrived,
+    Message,
+    Train,
+    Trained,
+    Wake,
+    Woken,
+)
+from metaloop.actors.run_context import Asked, RunContext
+from metaloop.actors.screening import stop_rule
+from metaloop.actors.state import INTERRUPTED
+from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.decisions import Decision, StandUp
+from metaloop.vocabulary.records import TrainingRequest, TrainingResult
+from metaloop.vocabulary.seeds import training_seed
+
+MOST_LOSSES = 2
+"""An experiment whose device dies this often is a crash: more likely its own doing than the machine's."""
+
+
+class Controller:
+    """One org run. Feed it messages until :attr:`ended`."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._run = context
+        self._down: set[str] = set()
+        self._standup: StandUp | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._run.state.ended
+
+    def start(self, terms: ev.RunStarted) -> list[Command]:
+        """Begin a new org run at ``terms.t``."""
+        self._run.record(terms)
+        for device in terms.devices:
+            self._run.record(ev.Reserved(terms.t, device))
+        proposing.measure_trunk(self._run, terms.t)
+        return self._go_on(terms.t)
+
+    def resume(self, died_at: float) -> list[Command]:
+        """Take up a run whose process died at about ``died_at``; the run's clock goes on from there."""
+        run = self._run
+        started = run.state.started
+        assert started is not None
+        run.record(ev.Interrupted(died_at))
+        for device, experiment in sorted(run.state.running.items()):
+            attempt = run.state.experiments[experiment].attempt
+            run.record(ev.Lost(died_at, experiment, device, attempt, INTERRUPTED))
+        for device in started.devices:
+            run.record(ev.Reserved(died_at, device))
+        return self._go_on(died_at)
+
+    def handle(self, message: Message, now: float) -> list[Command]:
+        """What follows from ``message``; nothing, once the run has ended."""
+        if self.ended:
+            return []
+        self._take(message, now)
+        return self._go_on(now)
+
+    @singledispatchmethod
+    def _take(self, message: Message, now: float) -> None:
+        raise TypeError(f"no rule for message {type(message).__name__} at {now}")
+
+    @_take.register
+    def _(self, message: Decided, now: float) -> None:
+        asked = self._run.asked.get(message.actor)
+        if asked is None or asked.ask != message.ask:
+            return
+        del self._run.asked[message.actor]
+        self._decided(asked, message.decision, now)
+
+    @_take.register
+    def _(self, message: ActorLost, now: float) -> None:
+        self._run.lose_actor(message.actor, message.reason, now)
+
+    @_take.register
+    def _(self, message: Trained, now: float) -> None:
+        state = self._run.state.experiments.get(message.experiment)
+        if state is None or state.device != message.device or state.attempt != message.attempt:
+            return
+        self._run.record(ev.Finished(now, message.experiment, message.device, message.attempt, message.result))
+
+    @_take.register
+    def _(self, message: DeviceLost, now: float) -> None:
+        self._down.add(message.device)
+        experiment = self._run.state.running.get(message.device)
+        if experiment is None:
+            return
+        state = self._run.state.experiments[experiment]
+        if state.losses + 1 >= MOST_LOSSES:
+            result = TrainingResult("crash", now - state.started, message=f"its device died twice: {message.reason}")
+            self._run.record(ev.Finished(now, experiment, message.device, state.attempt, result))
+        else:
+            self._run.record(ev.Lost(now, experiment, message.device, state.attempt, message.reason))
+
+    @_take.register
+    def _(self, message: DeviceReady, _now: float) -> None:
+        self._down.discard(message.device)
+
+    @_take.register
+    def _(self, message: IdeaArrived, now: float) -> None:
+        if message.idea.id not in self._run.state.ideas_known:
+            self._run.record(ev.IdeaAdded(now, message.idea))
+
+    @_take.register
+    def _(self, _message: Woken, _now: float) -> None:
+        """Being awake is all: whatever is due follows from the state."""
+
+    def _decided(self, asked: Asked, decision: Decision, now: float) -> None:
+        if asked.question == "propose":
+            proposing.take_proposal(self._run, asked, decision, now)
+        elif asked.question == "review":
+            proposing.take_review(self._run, asked, decision, now)
+        elif asked.question == "judge":
+            judging.take_verdict(self._run, asked, decision, now)
+        elif isinstance(decision, StandUp):
+            self._standup = decision
+            self._run.out.append(Wake(self._standup_ends()))
+
+    def _standup_ends(self) -> float:
+        began = self._run.state.standup_since
+        assert began is not None
+        return began + self._run.organization.cadence.standup_seconds
+
+    def _end_standup(self, now: float) -> None:
+        """End the stand-up once it has lasted as long as the organization says (at once, if nobody leads it)."""
+        run = self._run
+        if run.state.standup_since is None:
+            return
+        director = run.organization.of_kind("director")[0].name
+        meeting = self._standup
+        if meeting is None and run.retired(director):
+            meeting = StandUp({}, "the director is gone")
+        elif meeting is None or now < self._standup_ends():
+            return
+        self._standup = None
+        run.record(ev.StandUpEnded(now, director, meeting.steering, meeting.minutes, meeting.cost))
+
+    def _go_on(self, now: float) -> list[Command]:
+        """Do everything that the state now calls for, and hand over the commands."""
+        run = self._run
+        self._end_standup(now)
+        exhausted = run.state.ledger.share(now) >= 1.0
+        if exhausted:
+            self._wind_up(now)
+        else:
+            self._stand_up(now)
+            judging.integrate(run, now)
+        proposing.settle_reviews(run, now)
+        judging.pump(run, now, exhausted)
+        if not exhausted and run.state.standup_since is None:
+            self._dispatch(now)
+            proposing.ask_proposers(run, now, self._idle())
+            self._dispatch(now)
+        if exhausted:
+            self._end_if_done(now)
+        if not (self.ended or run.state.running or run.asked):
+            run.out.append(Wake(now + proposing.REST_S))
+        commands, run.out = run.out, []
+        return commands
+
+    def _idle(self) -> list[str]:
+        state = self._run.state
+        return [d for d in state.ledger.held if d not in state.running and d not in self._down]
+
+    def _dispatch(self, now: float) -> None:
+        run = self._run
+        for device in self._idle():
+            experiment = run.state.queue.peek()
+            if experiment is None:
+                return
+            stop = stop_rule(run.state, experiment)
+            attempt = run.state.experiments[experiment.id].attempt + 1
+            run.record(ev.Started(now, experiment.id, device, attempt, stop))
+            seed = training_seed(run.seed, experiment.repeat)
+            request = TrainingRequest(experiment.config, seed, stop=stop)
+            run.out.append(Train(device, experiment, attempt, request))
+
+    def _stand_up(self, now: float) -> None:
+        run = self._run
+        cadence, directors = run.organization.cadence, run.organization.of_kind("director")
+        if not cadence.standup_every or not directors or run.retired(directors[0].name):
+            return
+        due = run.state.finished - run.state.standup_at >= cadence.standup_every
+        if run.state.standup_since is None and due:
+            run.record(ev.StandUpBegan(now, directors[0].name))
+        if run.state.standup_since is not None and self._standup is None:
+            run.ask(directors[0], "standup", now)
+
+    def _wind_up(self, now: float) -> None:
+        """The budget is spent: nothing new is started, idle devices go back."""
+        run = self._run
+        for experiment in run.state.queue.snapshot():
+            run.record(ev.Dropped(now, experiment.id, "the budget was spent"))
+        held = [d for d in run.state.ledger.held if d not in run.state.running]
+        for device in held:
+            run.record(ev.Released(now, device))
+            run.out.append(GiveBack(device))
+
+    def _end_if_done(self, now: float) -> None:
+        run = self._run
+        if run.state.ledger.held or judging.undecided(run) or judging.held(run):
+            return
+        run.record(ev.RunEnded(now, "the budget was spent"))

@@ -1,0 +1,94 @@
+"""What passes between a controller and the backend that hosts it.
+
+Messages come in with the time, commands go out; neither side reads a clock, a network or a random generator.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from metaloop.vocabulary.decisions import Decision, Observation
+from metaloop.vocabulary.records import Experiment, Idea, TrainingRequest, TrainingResult
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """A member answered the ask."""
+
+    ask: int
+    actor: str
+    decision: Decision
+
+
+class ActorLost(msgspec.Struct, frozen=True):
+    """A member's process died before it answered; the backend has made a new, empty one."""
+
+    actor: str
+    reason: str
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """A device finished an attempt."""
+
+    device: str
+    experiment: str
+    attempt: int
+    result: TrainingResult
+
+
+class DeviceLost(msgspec.Struct, frozen=True):
+    """A device's process died; whatever it trained is lost. The run goes on paying for the device."""
+
+    device: str
+    reason: str
+
+
+class DeviceReady(msgspec.Struct, frozen=True):
+    """A device's process is back."""
+
+    device: str
+
+
+class IdeaArrived(msgspec.Struct, frozen=True):
+    """A person (or a scout) added an idea."""
+
+    idea: Idea
+
+
+class Woken(msgspec.Struct, frozen=True):
+    """A timer that the controller set has run out."""
+
+
+Message = Decided | ActorLost | Trained | DeviceLost | DeviceReady | IdeaArrived | Woken
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """Put the observation before the member. ``reborn``: forget what an earlier life of it has seen."""
+
+    ask: int
+    actor: str
+    observation: Observation
+    reborn: bool = False
+
+
+class Train(msgspec.Struct, frozen=True):
+    """Train the experiment on the device."""
+
+    device: str
+    experiment: Experiment
+    attempt: int
+    request: TrainingRequest
+
+
+class Wake(msgspec.Struct, frozen=True):
+    """Send :class:`Woken` at run time ``at``."""
+
+    at: float
+
+
+class GiveBack(msgspec.Struct, frozen=True):
+    """The run no longer needs the device."""
+
+    device: str
+
+
+Command = Ask | Train | Wake | GiveBack

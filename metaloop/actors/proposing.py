@@ -1,0 +1,208 @@
+"""From an idle device to a queued experiment: asking proposers, reviewing, queueing."""
+
+from __future__ import annotations
+
+from metaloop.actors.messages import Wake
+from metaloop.actors.run_context import Asked, RunContext
+from metaloop.actors.state import BranchState, ProposalState
+from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.decisions import Decision, Pass, Propose, Review
+from metaloop.vocabulary.errors import TrainerError
+from metaloop.vocabulary.organization import Member
+from metaloop.vocabulary.records import TRUNK, Cost, Experiment, Proposal, Purpose, digest, effective
+
+PATIENCE = 5
+"""Rejections in a row after which a proposer rests."""
+REST_S = 1.0
+"""Longest rest of a proposer that has nothing (acceptable) to propose; a new result ends it earlier."""
+PRIORITY: dict[Purpose, int] = {"incumbent": 4, "integration": 3, "combination": 2, "repeat": 2, "candidate": 1}
+"""What a device trains first: what others wait for."""
+
+
+def ask_proposers(run: RunContext, now: float, idle: list[str]) -> None:
+    """Ask as many proposers as there are devices (and places to look ahead) without work."""
+    if not idle and not run.organization.cadence.lookahead:
+        return
+    open_asks = sum(asked.question == "propose" for asked in run.asked.values())
+    in_review = sum(run.state.proposals[i].status == "review" for i in run.state.live.values())
+    wanted = len(idle) + run.organization.cadence.lookahead - len(run.state.queue) - in_review - open_asks
+    proposers = run.organization.of_kind("proposer")
+    for _ in range(wanted):
+        able = [m for m in proposers if run.free(m) and not _rests(run, m, now)]
+        if not able:
+            break
+        chosen = min(able, key=lambda m: run.state.decisions[m.name])
+        run.ask(
+            chosen, "propose", now, pending=run.pending(), ideas=tuple(run.state.ideas.values()) if _inbox(run) else ()
+        )
+
+
+def _inbox(run: RunContext) -> bool:
+    return run.organization.inbox
+
+
+def _rests(run: RunContext, member: Member, now: float) -> bool:
+    rest = run.resting.get(member.name)
+    if rest is None:
+        return False
+    finished, until = rest
+    if run.state.finished > finished or now >= until:
+        del run.resting[member.name]
+        return False
+    return True
+
+
+def _rest(run: RunContext, name: str, now: float) -> None:
+    run.resting[name] = (run.state.finished, now + REST_S)
+    run.out.append(Wake(now + REST_S))
+
+
+def take_proposal(run: RunContext, asked: Asked, decision: Decision, now: float) -> None:
+    """Record what a proposer answered, and turn away at once what is invalid or already known."""
+    member = asked.member
+    if isinstance(decision, Pass):
+        run.record(ev.Passed(now, member.name, decision.reason, decision.cost))
+        _rest(run, member.name, now)
+        return
+    assert isinstance(decision, Propose)
+    branch = run.branch_of(member)
+    proposal = Proposal(
+        id=f"p{len(run.state.proposals) + 1}",
+        author=member.name,
+        branch=branch.name,
+        base=branch.commit,
+        changes=decision.changes,
+        hypothesis=decision.hypothesis,
+        predicted_delta=decision.predicted_delta,
+        screen_fraction=decision.screen_fraction,
+        screen_margin=decision.screen_margin,
+        idea=decision.idea,
+    )
+    state = open_proposal(run, proposal, branch, now, decision)
+    if state is not None and not _reviewers(run, state.proposal):
+        enqueue(run, state, 0, now)
+    if run.state.rejected_in_a_row[member.name] >= PATIENCE:
+        _rest(run, member.name, now)
+
+
+def open_proposal(
+    run: RunContext, proposal: Proposal, branch: BranchState, now: float, decision: Propose | None = None
+) -> ProposalState | None:
+    """Record a proposal; ``None`` if it was rejected at once."""
+    problem = None
+    changes = proposal.changes
+    try:
+        changes = run.space.validate(proposal.changes)
+    except TrainerError as error:
+        problem = f"invalid: {error}"
+    config = effective(branch.config, changes, run.defaults)
+    problem = problem or _known(run, digest(config), branch, proposal)
+    cost = decision.cost if decision else Cost()
+    run.record(ev.Proposed(now, proposal, config, cost))
+    state = run.state.proposals[proposal.id]
+    if problem:
+        run.record(ev.Rejected(now, proposal.id, problem))
+        return None
+    return state
+
+
+def _known(run: RunContext, key: str, branch: BranchState, proposal: Proposal) -> str | None:
+    """Why a configuration need not be trained: training is deterministic, so a second time tells nothing new.
+
+    What grew out of other proposals may have been trained (on a feature branch, say): it is judged by that score.
+    """
+    if key == digest(branch.config):
+        return "duplicate: it is the head itself"
+    if key in run.state.live:
+        return f"duplicate of {run.state.live[key]}, which is on its way"
+    if proposal.purpose != "candidate" or proposal.parts:
+        return None
+    earlier = run.state.asked_for.get((key, 0))
+    return f"duplicate of {earlier}, which was trained" if earlier else None
+
+
+def _reviewers(run: RunContext, proposal: Proposal) -> tuple[Member, ...]:
+    if run.organization.quorum == 0 or proposal.purpose != "candidate":
+        return ()
+    return run.recipients(run.member(proposal.author), "reviewer")
+
+
+def settle_reviews(run: RunContext, now: float) -> None:
+    """Ask for missing votes; queue what has its quorum, reject what cannot get it any more."""
+    waiting = [run.state.proposals[i] for i in list(run.state.live.values())]
+    for state in waiting:
+        if state.status == "review":
+            _settle(run, state, now)
+
+
+def _settle(run: RunContext, state: ProposalState, now: float) -> None:
+    reviewers = _reviewers(run, state.proposal)
+    quorum = min(run.organization.quorum, len(reviewers))
+    approvals = sum(state.votes.values())
+    missing = [m for m in reviewers if m.name not in state.votes]
+    if approvals >= quorum:
+        enqueue(run, state, 0, now)
+    elif approvals + len(missing) < quorum:
+        run.record(ev.Rejected(now, state.proposal.id, "voted down"))
+    else:
+        for reviewer in missing:
+            run.ask(
+                reviewer,
+                "review",
+                now,
+                about=state.proposal.id,
+                branch=run.state.branches[state.proposal.branch],
+                proposal=state.proposal,
+                proposal_config=state.config,
+                pending=run.pending(),
+            )
+
+
+def take_review(run: RunContext, asked: Asked, decision: Decision, now: float) -> None:
+    """Record a vote."""
+    assert isinstance(decision, Review)
+    assert asked.about is not None
+    run.record(ev.Reviewed(now, asked.about, asked.member.name, decision.approve, decision.reason, decision.cost))
+
+
+def enqueue(run: RunContext, state: ProposalState, repeat: int, now: float) -> None:
+    """Queue one training of a proposal."""
+    purpose: Purpose = "repeat" if repeat else state.proposal.purpose
+    add_experiment(run, state.config, repeat, state.proposal.branch, (purpose, state.proposal.id), now)
+
+
+def enqueue_incumbent(run: RunContext, branch: BranchState, repeat: int, now: float) -> None:
+    """Queue a training of a branch head, unless one was asked for."""
+    if (digest(branch.config), repeat) not in run.state.asked_for:
+        add_experiment(run, branch.config, repeat, branch.name, ("incumbent", None), now)
+
+
+def add_experiment(
+    run: RunContext,
+    config: dict[str, bool | int | float | str],
+    repeat: int,
+    branch: str,
+    origin: tuple[Purpose, str | None],
+    now: float,
+) -> None:
+    """Queue an experiment; ``origin`` is its purpose and its proposal."""
+    purpose, proposal = origin
+    run.record(
+        ev.Queued(
+            now,
+            Experiment(
+                id=f"e{len(run.state.experiments) + 1}",
+                config=config,
+                repeat=repeat,
+                branch=branch,
+                purpose=purpose,
+                priority=PRIORITY[purpose],
+                proposal=proposal,
+            ),
+        )
+    )
+
+
+def measure_trunk(run: RunContext, now: float) -> None:
+    """The first thing an org run trains: the baseline, without which nothing can be judged."""
+    enqueue_incumbent(run, run.state.branches[TRUNK], 0, now)

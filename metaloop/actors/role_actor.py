@@ -1,0 +1,29 @@
+"""A member of an organization as an actor: a plain class that a backend may wrap in a process."""
+
+from __future__ import annotations
+
+from metaloop.actors.messages import Ask, Decided
+from metaloop.brains.brain import Brain
+from metaloop.brains.registry import make_brain
+from metaloop.vocabulary.organization import Member
+from metaloop.vocabulary.space import Space
+
+
+class RoleActor:
+    """Hosts one member's brain. Its memory is what its observations told it, so a new one can be told again."""
+
+    def __init__(self, member: Member, space: Space, seed: int, colleagues: tuple[Member, ...]) -> None:
+        self._member = member
+        self._space = space
+        self._seed = seed
+        self._colleagues = colleagues
+        self._brain = self._new_brain()
+
+    def _new_brain(self) -> Brain:
+        return make_brain(self._member, self._space, self._seed, self._colleagues)
+
+    def handle(self, ask: Ask) -> Decided:
+        """The member's decision on what it is asked."""
+        if ask.reborn:
+            self._brain = self._new_brain()
+        return Decided(ask.ask, ask.actor, self._brain.decide(ask.observation))

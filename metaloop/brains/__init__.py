@@ -1,0 +1,1 @@
+"""Floor 2: brains decide and never act."""

@@ -1,0 +1,117 @@
+"""What a brain remembers: a fold over the outcomes it was told, and nothing else.
+
+Each outcome costs a bounded amount of work when it arrives; every question afterwards is a look-up. An outcome
+does not say which configuration it started from, so that is inferred: the base is the baseline or a configuration
+trained before that agrees with the outcome everywhere except in the knobs that were changed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from metaloop.brains.brain import Fingerprint, fingerprint
+from metaloop.brains.moves import Moves, moves_between
+from metaloop.vocabulary.records import Config, Outcome
+from metaloop.vocabulary.space import Space
+
+BASES_KEPT = 8
+SCORED_KEPT = 64
+"""How many recent bases, and recently scored configurations, are tried as the base of a new outcome."""
+
+
+class Trial(NamedTuple):
+    """A first training of a proposal, with its inferred ``base`` (``None``: unknown) and the moves it made.
+
+    ``delta`` is bpb against the base where both were scored on this seed, else against the head of its time;
+    ``None`` where the training has no score.
+    """
+
+    outcome: Outcome
+    base: Config | None
+    moves: Moves
+    delta: float | None
+
+
+class History:
+    """The fold. ``trials`` holds first trainings of proposals in order of arrival."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._defaults = space.defaults()
+        self._bases: deque[Config] = deque([{}], maxlen=BASES_KEPT)
+        self._scored: deque[Config] = deque(maxlen=SCORED_KEPT)
+        self._from: dict[Fingerprint, list[int]] = {}
+        self.trials: list[Trial] = []
+        self.scores: dict[Fingerprint, dict[int, float]] = {}
+        """bpb by configuration and repeat."""
+        self.failed: dict[Fingerprint, set[int]] = {}
+        """Repeats without a score, by configuration."""
+        self.made: dict[Fingerprint, Trial] = {}
+        """The trial that a configuration came from."""
+        self.ideas: set[Fingerprint] = set()
+        """Change sets that were tried on any head."""
+
+    def fold(self, news: Iterable[Outcome]) -> list[Trial]:
+        """Take in the news; the first trainings of proposals among them, in order."""
+        return [trial for trial in map(self._take, news) if trial is not None]
+
+    def _take(self, outcome: Outcome) -> Trial | None:
+        key = fingerprint(outcome.config)
+        first = outcome.repeat == 0 and key not in self.made
+        trial = self._trial(outcome) if outcome.changes and first else None
+        if outcome.bpb is None:
+            self.failed.setdefault(key, set()).add(outcome.repeat)
+        else:
+            self.scores.setdefault(key, {})[outcome.repeat] = outcome.bpb
+            if outcome.repeat == 0:
+                self._scored.append(outcome.config)
+        if trial is not None:
+            self._add(key, trial)
+        return trial
+
+    def _add(self, key: Fingerprint, trial: Trial) -> None:
+        self.made[key] = trial
+        self.ideas.add(fingerprint(trial.outcome.changes))
+        if trial.base is not None:
+            self._from.setdefault(fingerprint(trial.base), []).append(len(self.trials))
+        self.trials.append(trial)
+
+    def _trial(self, outcome: Outcome) -> Trial:
+        base = self._base_of(outcome)
+        if base is None:
+            return Trial(outcome, None, moves_between(self._space, {}, outcome.changes), outcome.delta)
+        before = self.scores.get(fingerprint(base), {}).get(outcome.repeat)
+        delta = outcome.delta if before is None or outcome.bpb is None else outcome.bpb - before
+        return Trial(outcome, base, moves_between(self._space, base, outcome.changes), delta)
+
+    def _base_of(self, outcome: Outcome) -> Config | None:
+        for base in reversed(self._bases):
+            if self._fits(base, outcome):
+                return base
+        for base in reversed(self._scored):
+            if self._fits(base, outcome):
+                self._bases.append(base)
+                return base
+        return None
+
+    def _fits(self, base: Config, outcome: Outcome) -> bool:
+        config, changes = outcome.config, outcome.changes
+        if base == config or any(name not in changes and config.get(name) != base[name] for name in base):
+            return False
+        return all(name in changes or name in base for name in config)
+
+    def knows(self, config: Config) -> bool:
+        """Whether the configuration was trained."""
+        key = fingerprint(config)
+        return key in self.scores or key in self.failed
+
+    def tried_from(self, config: Config, memory: int) -> list[Trial]:
+        """What was tried from this configuration, among the last ``memory`` trials, oldest first."""
+        since = len(self.trials) - memory
+        return [self.trials[i] for i in self._from.get(fingerprint(config), ()) if i >= since]
+
+    def recent(self, memory: int) -> list[Trial]:
+        """The last ``memory`` trials, oldest first."""
+        return self.trials[-memory:] if memory else []

@@ -1,0 +1,168 @@
+"""Steps around the head: the local proposer and its relatives, the explorer and the combiner."""
+
+from __future__ import annotations
+
+import random
+
+from metaloop.brains.moves import Move, Moves, moves_between, stepped
+from metaloop.brains.proposing import Proposer
+from metaloop.vocabulary.decisions import Observation
+from metaloop.vocabulary.records import Config
+from metaloop.vocabulary.space import Value
+
+SHORTEST, LONGEST = 0.5, 1.25
+"""Bounds of a step, in units of the boldness."""
+FURTHER = 1.5
+"""A step along the last win is this much longer than the last one was."""
+MOST_FOLLOWED = 6
+"""Wins of more changes than this have no direction that one could follow."""
+NEAR = 0.01
+"""The worst delta of a change that a combiner still joins (bpb, on the scale of the beliefs): about what noise makes
+of nothing."""
+MOST_CHANGES = 12
+
+Option = tuple[float, str, Value]
+"""What a draw of the beliefs expects of a move (on their scale), the knob, and its step or, for choices, its value."""
+
+
+class LocalProposer(Proposer):
+    """Takes the step that a draw of its beliefs likes best, or goes on along the last merged change.
+
+    What was tried from this very head and did not move it is not tried again in the same direction.
+    """
+
+    def boldness(self, observation: Observation) -> float:
+        """Step length in units of a knob's range."""
+        return min(1.0, self.policy.real("boldness") * observation.steering.boldness_factor)
+
+    def count(self, _observation: Observation) -> int:
+        """Knobs changed at once."""
+        return self.policy.whole("changes_per_proposal")
+
+    def draw(self, observation: Observation, rng: random.Random) -> Config | None:
+        if rng.random() < self.policy.real("follow_wins"):
+            further = self._further(observation, rng)
+            if further and self.is_new(further, observation):
+                return further
+        return self._steps(observation, rng)
+
+    def _steps(self, observation: Observation, rng: random.Random) -> Config | None:
+        banned, sets = self._discarded(observation)
+        changes = self._best(observation, self._options(observation, rng, 1.0, banned))
+        if not changes:
+            # Every direction failed at this length; a shorter step may still gain.
+            changes = self._best(observation, self._options(observation, rng, 0.4, frozenset()))
+        if len(changes) > 1 and moves_between(self.space, observation.head.config, changes) in sets:
+            changes.popitem()
+        return changes or None
+
+    def _best(self, observation: Observation, options: list[Option]) -> Config:
+        """As many of the options as may change at once: all that promise something, at least one."""
+        changes: Config = {}
+        wanted = self.count(observation)
+        for bpb, name, target in sorted(options, key=lambda option: option[0]):
+            if len(changes) == wanted or (changes and bpb >= 0):
+                break
+            knob = self.space[name]
+            value = self.value(observation, knob)
+            new = stepped(knob, value, float(target)) if knob.numeric else target
+            if new != value:
+                changes[name] = new
+        return changes
+
+    def _options(
+        self, observation: Observation, rng: random.Random, factor: float, banned: frozenset[Move]
+    ) -> list[Option]:
+        """One step per knob, each the best of one draw of its model."""
+        length = self.boldness(observation) * factor
+        sizes = (length * SHORTEST, length * LONGEST)
+        config = observation.head.config
+        found: list[Option] = []
+        for knob in self.knobs(observation):
+            name = knob.name
+            value = config.get(name, knob.default)
+            if knob.kind in ("float", "int"):
+                step, bpb = self.beliefs.draw_step(knob, value, sizes, rng)
+                if (name, "+" if step > 0 else "-") not in banned:
+                    found.append((bpb, name, step))
+            else:
+                new, bpb = self.beliefs.draw_level(knob, value, rng)
+                if (name, new) not in banned:
+                    found.append((bpb, name, new))
+        return found
+
+    def _discarded(self, observation: Observation) -> tuple[frozenset[Move], set[Moves]]:
+        """What was tried from this head: single moves, and sets of several."""
+        tried = self.history.tried_from(observation.head.config, self.policy.whole("memory"))
+        sets = {trial.moves for trial in tried}
+        return frozenset(next(iter(moves)) for moves in sets if len(moves) == 1), sets
+
+    def _further(self, observation: Observation, rng: random.Random) -> Config:
+        """The last win again, from where it led, with a longer step; empty where there is no room or no such win."""
+        trial = self.history.made.get(self.head_key(observation))
+        if trial is None or trial.base is None or len(trial.moves) > MOST_FOLLOWED:
+            return {}
+        banned, _ = self._discarded(observation)
+        allowed = {knob.name for knob in self.knobs(observation)}
+        changes: Config = {}
+        for name, _direction in sorted(trial.moves, key=str):
+            knob = self.space[name]
+            if name not in allowed or not knob.numeric or (name, _direction) in banned:
+                continue
+            now = self.value(observation, knob)
+            step = knob.to_unit(now) - knob.to_unit(trial.base.get(name, knob.default))
+            new = stepped(knob, now, step * FURTHER * rng.uniform(0.8, 1.0))
+            if new != now:
+                changes[name] = new
+        return changes
+
+
+class Explorer(LocalProposer):
+    """Local steps that grow bolder and wider with every plateau length that passes without a merge."""
+
+    def _factor(self, observation: Observation) -> float:
+        level = observation.since_merge // self.policy.whole("plateau_after")
+        return self.policy.real("broaden_factor") ** min(level, 4)
+
+    def boldness(self, observation: Observation) -> float:
+        return min(1.0, super().boldness(observation) * self._factor(observation))
+
+    def count(self, observation: Observation) -> int:
+        return min(MOST_CHANGES, round(super().count(observation) * self._factor(observation)))
+
+
+class Combiner(LocalProposer):
+    """Joins changes of different knobs that did well apart and are not on the head; too few: steps locally."""
+
+    def draw(self, observation: Observation, rng: random.Random) -> Config | None:
+        wanted = max(2, self.policy.whole("changes_per_proposal"))
+        joined: Config = {}
+        parts = 0
+        for changes in self._pool(observation)[: 3 * wanted]:
+            if not set(changes) & set(joined) and rng.random() < 0.7:
+                joined.update(changes)
+                parts += 1
+            if parts == wanted:
+                break
+        if parts >= 2 and self.is_new(joined, observation):
+            return joined
+        return super().draw(observation, rng)
+
+    def _pool(self, observation: Observation) -> list[Config]:
+        """Changes worth joining, best first; each is joined once, or there would be no time for anything new."""
+        head = observation.head.config
+        allowed = {knob.name for knob in self.knobs(observation)}
+        found: list[tuple[float, Config]] = []
+        recent = self.history.recent(self.policy.whole("memory"))
+        near = NEAR * self.beliefs.scale
+        joined = [trial.outcome.changes.items() for trial in recent if len(trial.outcome.changes) > 1]
+        for trial in recent:
+            changes = trial.outcome.changes
+            if trial.delta is None or trial.delta > near or not set(changes) <= allowed:
+                continue
+            if any(changes.items() < earlier for earlier in joined):
+                continue
+            if all(head.get(n, self.space[n].default) != v for n, v in changes.items()):
+                found.append((trial.delta, changes))
+        found.sort(key=lambda pair: pair[0])
+        return [changes for _, changes in found]

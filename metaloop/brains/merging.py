@@ -1,0 +1,200 @@
+"""Scripted mergers: when a measured change becomes part of a branch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from statistics import fmean, stdev
+
+from metaloop.brains.brain import Brain, Policy, fingerprint
+from metaloop.brains.history import History
+from metaloop.vocabulary.decisions import Judge, Observation
+from metaloop.vocabulary.organization import Member
+from metaloop.vocabulary.records import Candidate
+from metaloop.vocabulary.space import Space
+
+CLOSING = 0.85
+"""Share of the budget after which a batch is closed with what it has: later there is no time to train it."""
+
+Deltas = tuple[float, ...]
+"""Paired differences in bpb, candidate minus head (of a stale candidate: minus its own base)."""
+
+
+class Merger:
+    """Greedy: the first score decides. Base of the others.
+
+    Once the budget is spent nothing can be trained, so that the only verdicts left are merge and discard.
+    """
+
+    def __init__(self, member: Member, space: Space) -> None:
+        self.policy = Policy(member)
+        self.history = History(space)
+
+    def decide(self, observation: Observation) -> Judge:
+        self.history.fold(observation.news)
+        candidate = observation.candidate
+        assert candidate is not None
+        failed = self.history.failed.get(fingerprint(candidate.config))
+        if failed:
+            return Judge("discard", f"its training on repeat {min(failed)} has no score")
+        deltas = candidate.base_deltas() if candidate.stale else candidate.deltas()
+        if not deltas:
+            return Judge("discard", "there is nothing to compare it with")
+        if candidate.stale and self.policy.word("on_stale") == "retest":
+            return self.stale(candidate, deltas, observation)
+        if observation.budget_spent >= 1.0:
+            return self.now_or_never(candidate, deltas)
+        return self.judge(candidate, deltas, observation)
+
+    def wins(self, delta: float) -> bool:
+        """Whether the difference is an improvement of at least the least."""
+        return delta < 0 and -delta >= self.policy.real("min_gain")
+
+    def nearly_wins(self, delta: float) -> bool:
+        """Whether it misses that by no more than a near miss."""
+        return not self.wins(delta) and delta <= self.policy.real("near_miss") - self.policy.real("min_gain")
+
+    def stale(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
+        """The head has moved: whoever wins against its own base, or even against the new head, is trained again."""
+        best = min(fmean(deltas), *(candidate.deltas() or deltas))
+        if self.wins(best) and observation.budget_spent < 1.0:
+            return Judge("retest", f"{best:+.4f} bpb, but the head has moved since")
+        return Judge("discard", f"{best:+.4f} bpb, and the head has moved since")
+
+    def judge(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
+        """The verdict while there is budget."""
+        if self.policy.real("near_miss") > 0 and self.nearly_wins(fmean(deltas)):
+            return self.gather(candidate, deltas, observation, "near miss")
+        return self.now_or_never(candidate, deltas)
+
+    def now_or_never(self, _candidate: Candidate, deltas: Deltas) -> Judge:
+        """Merge or discard, on what is known."""
+        delta = fmean(deltas)
+        if self.wins(delta):
+            return Judge("merge", f"{delta:+.4f} bpb over {len(deltas)} paired seed(s)")
+        return Judge("discard", f"{delta:+.4f} bpb; an improvement of {self.policy.real('min_gain'):g} is asked")
+
+    def gather(self, candidate: Candidate, deltas: Deltas, observation: Observation, what: str) -> Judge:
+        """Hold the candidate until enough are held, then try them together.
+
+        A combination, an integration and a part of a combination that failed stand alone: they had their chance.
+        """
+        if candidate.proposal.purpose in ("combination", "integration") or candidate.combined:
+            return self.now_or_never(candidate, deltas)
+        held = [c for c in observation.held if c.proposal.id != candidate.proposal.id and not c.combined]
+        closing = observation.budget_spent >= CLOSING
+        size = 2 if closing else self.policy.whole("batch_size")
+        delta = fmean(deltas)
+        if len(held) + 1 >= size:
+            ids = tuple(c.proposal.id for c in held)
+            return Judge("combine", f"{what} {delta:+.4f} bpb; {len(ids) + 1} together", together=ids)
+        if closing:
+            return self.now_or_never(candidate, deltas)
+        return Judge("hold", f"{what} {delta:+.4f} bpb, held with {len(held)} other(s)")
+
+
+class BatchMerger(Merger):
+    """Winners wait for each other and are trained as one: additive gains cost one training, not one each.
+
+    A combination that does worse than one of its own parts is turned down, so that the part comes up alone.
+    """
+
+    def judge(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
+        if not self.wins(fmean(deltas)):
+            return super().judge(candidate, deltas, observation)
+        part = self._better_part(candidate, observation)
+        if part is not None:
+            return Judge("discard", f"{fmean(deltas):+.4f} bpb together, but its part {part} alone did better")
+        return self.gather(candidate, deltas, observation, "winner")
+
+    def stale(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
+        """A stale winner needs no retest of its own: the combination is one."""
+        alone = candidate.combined or candidate.proposal.purpose in ("combination", "integration")
+        if alone or observation.budget_spent >= CLOSING or not self.wins(fmean(deltas)):
+            return super().stale(candidate, deltas, observation)
+        return self.gather(candidate, deltas, observation, "winner on an older head")
+
+    def _better_part(self, candidate: Candidate, observation: Observation) -> str | None:
+        """The part of this combination that, trained alone from this head, scored better on the same seed."""
+        if candidate.proposal.purpose != "combination":
+            return None
+        own = candidate.scores.get(0, math.inf)
+        for trial in self.history.tried_from(observation.head.config, len(self.history.trials)):
+            outcome = trial.outcome
+            if outcome.proposal in candidate.proposal.parts and outcome.bpb is not None and outcome.bpb < own:
+                return outcome.proposal
+        return None
+
+
+class TestingMerger(Merger):
+    """Repeats on paired seeds until the policy's number; a one-sided paired t test decides (Student, 1908).
+
+    It asks for one repeat at a time and gives up as soon as the mean is no improvement: of changes that start so,
+    few would turn. What has too few repeats when the budget ends is not proven, and is discarded.
+    """
+
+    __test__ = False  # not a test class, whatever its name tells pytest
+
+    def judge(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
+        if not self.wins(fmean(deltas)):
+            return super().judge(candidate, deltas, observation)
+        unscored = self.history.failed.get(fingerprint(observation.head.config), set())
+        asked = len(deltas) + sum(repeat < self.policy.whole("repeats") for repeat in unscored)
+        # A stale candidate is compared with its old base, which nobody trains any more.
+        if asked < self.policy.whole("repeats") and not candidate.stale:
+            return Judge("repeat", f"{fmean(deltas):+.4f} bpb so far", repeats=asked + 1)
+        return self.now_or_never(candidate, deltas)
+
+    def now_or_never(self, candidate: Candidate, deltas: Deltas) -> Judge:
+        verdict = super().now_or_never(candidate, deltas)
+        if verdict.verdict != "merge" or self.policy.whole("repeats") == 1:
+            return verdict
+        if len(deltas) < 2:
+            return Judge("discard", f"{fmean(deltas):+.4f} bpb on one seed is not proven")
+        p, alpha = one_sided_p(deltas), self.policy.real("alpha")
+        reason = f"{fmean(deltas):+.4f} bpb over {len(deltas)} paired seeds, p = {p:.3f}"
+        return Judge("merge", reason) if p <= alpha else Judge("discard", f"{reason} is above {alpha:g}")
+
+
+class NoMerger(Merger):
+    """The control: nothing is ever merged."""
+
+    def decide(self, _observation: Observation) -> Judge:
+        return Judge("discard", "this organization never merges")
+
+
+def one_sided_p(deltas: Deltas) -> float:
+    """Probability of a mean at least this far below zero if the true mean were zero (paired t test, n >= 2)."""
+    spread, mean = stdev(deltas), fmean(deltas)
+    if spread == 0:
+        return 0.0 if mean < 0 else 1.0
+    return student_cdf(mean / (spread / math.sqrt(len(deltas))), len(deltas) - 1)
+
+
+def student_cdf(t: float, df: int) -> float:
+    """Distribution function of Student's t with a whole number of degrees of freedom.
+
+    The finite sums of Abramowitz and Stegun (1964), 26.7.3 and 26.7.4; no SciPy, since actors must start fast.
+    """
+    theta = math.atan(t / math.sqrt(df))
+    cos2 = math.cos(theta) ** 2
+    term, total = 1.0, 0.0
+    for k in range(df // 2):
+        total += term
+        term *= cos2 * (2 * k + 1) / (2 * k + 2) if df % 2 == 0 else cos2 * (2 * k + 2) / (2 * k + 3)
+    if df % 2 == 0:
+        inside = math.sin(theta) * total
+    else:
+        inside = (theta + math.sin(theta) * math.cos(theta) * total) * 2 / math.pi
+    return 0.5 * (1 + inside)
+
+
+def make_merger(member: Member, space: Space) -> Brain:
+    """The merger of the member's strategy."""
+    kinds: dict[str, Callable[[Member, Space], Brain]] = {
+        "greedy": Merger,
+        "batch": BatchMerger,
+        "test": TestingMerger,
+        "never": NoMerger,
+    }
+    return kinds[Policy(member).word("strategy")](member, space)

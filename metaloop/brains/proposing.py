@@ -1,0 +1,179 @@
+"""Scripted proposers: what all strategies share, and the ones that need no model of the target."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from metaloop.brains.beliefs import Beliefs
+from metaloop.brains.brain import Fingerprint, Policy, fingerprint, stream
+from metaloop.brains.history import History
+from metaloop.brains.moves import describe, stepped
+from metaloop.vocabulary.decisions import Observation, Pass, Propose
+from metaloop.vocabulary.organization import Member
+from metaloop.vocabulary.records import Config, effective
+from metaloop.vocabulary.space import Knob, Space, Value
+
+MOST_TRIES = 20
+"""Draws before a proposer passes because all it finds is known."""
+MOST_SPELLED_OUT = 6
+"""A change of more knobs is called a whole configuration."""
+
+
+class Proposer:
+    """Memory, ideas, refusal of what is known, hypothesis and prediction: everything but where changes come from."""
+
+    def __init__(self, member: Member, space: Space, seed: int) -> None:
+        self._member = member
+        self._seed = seed
+        self.space = space
+        self.policy = Policy(member)
+        self.defaults = space.defaults()
+        self.history = History(space)
+        self.beliefs = Beliefs(space)
+        self._own_focus = self.policy.names("focus")
+        self._in_focus: dict[tuple[str, ...], tuple[Knob, ...]] = {}
+
+    def decide(self, observation: Observation) -> Propose | Pass:
+        for trial in self.history.fold(observation.news):
+            self.beliefs.learn(trial)
+        rng = stream(self._seed, self._member, observation)
+        if rng.random() < self.policy.real("idea_share"):
+            idea = self.take_idea(observation)
+            if idea is not None:
+                return idea
+        for _ in range(MOST_TRIES):
+            changes = self.draw(observation, rng)
+            if changes is None:
+                return Pass("nothing untried is left in its focus")
+            if self.is_new(changes, observation):
+                return self._propose(changes, observation)
+        return Pass(f"{MOST_TRIES} draws in a row gave only what was tried or is on its way")
+
+    def draw(self, observation: Observation, rng: random.Random) -> Config | None:
+        """One change set, new or not; ``None`` when there is nothing to draw from."""
+        raise NotImplementedError
+
+    def knobs(self, observation: Observation) -> tuple[Knob, ...]:
+        """Where to look: the director's focus within the proposer's own; its own where they have nothing in common."""
+        steered = observation.steering.focus
+        if steered not in self._in_focus:
+            own = self._own_focus
+            common = tuple(g for g in steered if g in self.space.groups and (not own or g in own))
+            self._in_focus[steered] = self.space.in_groups(common or own)
+        return self._in_focus[steered]
+
+    def value(self, observation: Observation, knob: Knob) -> Value:
+        """What the head holds."""
+        return observation.head.config.get(knob.name, knob.default)
+
+    def head_key(self, observation: Observation) -> Fingerprint:
+        """The head's configuration, for look-ups."""
+        return fingerprint(observation.head.config)
+
+    def is_new(self, changes: Config, observation: Observation) -> bool:
+        """Whether the changes lead to a configuration that nobody trained or trains."""
+        config = effective(observation.head.config, changes, self.defaults)
+        if self.history.knows(config) or config in observation.pending:
+            return False
+        return config != observation.head.config
+
+    def take_idea(self, observation: Observation) -> Propose | None:
+        """The first idea in the queue, counted from the member's own turn, that was not tried on any head.
+
+        Turns differ, so that an idea that reviewers refuse does not stand in the way of the next one.
+        """
+        ideas = [i for i in observation.ideas if i.changes and fingerprint(i.changes) not in self.history.ideas]
+        for offset in range(len(ideas)):
+            idea = ideas[(observation.index + offset) % len(ideas)]
+            known = all(name in self.space for name in idea.changes)
+            if known and self.is_new(idea.changes, observation):
+                return self._propose(idea.changes, observation, f"{idea.text} (from {idea.source})", idea.id)
+        return None
+
+    def _propose(
+        self, changes: Config, observation: Observation, hypothesis: str | None = None, idea: str | None = None
+    ) -> Propose:
+        predicted = self.beliefs.predicted(observation.head.config, changes)
+        return Propose(
+            changes=changes,
+            hypothesis=hypothesis or self._hypothesis(changes, observation, predicted),
+            predicted_delta=predicted,
+            screen_fraction=self.policy.real("screen_fraction"),
+            screen_margin=self.policy.real("screen_margin"),
+            idea=idea,
+        )
+
+    def _hypothesis(self, changes: Config, observation: Observation, predicted: float | None) -> str:
+        head = observation.head.config
+        moved = {n: v for n, v in changes.items() if v != head.get(n, self.defaults[n])}
+        if len(moved) > MOST_SPELLED_OUT:
+            return f"a whole configuration by {self.policy.word('strategy')}: {len(moved)} knobs differ from the head"
+        line = describe(self.space, head, moved)
+        if predicted is None:
+            return f"{line}: not tried before"
+        return f"{line}: from what such moves brought, {predicted:+.4f} bpb is expected"
+
+
+class RandomProposer(Proposer):
+    """Draws every knob in focus anew: what is trained does not depend on trunk."""
+
+    def draw(self, observation: Observation, rng: random.Random) -> Config | None:
+        return {knob.name: knob.sample(rng) for knob in self.knobs(observation)}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One thing to try with a knob: a value, or a factor (log scale) or share (linear scale) up or down."""
+
+    knob: Knob
+    value: Value | None = None
+    sign: int = 0
+
+
+class AblationProposer(Proposer):
+    """One knob at a time, in order: back to its default, doubled, halved; every other value of a choice.
+
+    On a linear scale a step of ``boldness`` takes the place of doubling; on a log scale ``boldness`` 0.2 doubles
+    and other values step in proportion.
+    """
+
+    def draw(self, observation: Observation, _rng: random.Random) -> Config | None:
+        probes = self._probes(self.knobs(observation))
+        for offset in range(len(probes)):
+            probe = probes[(observation.index + offset) % len(probes)]
+            here = self.value(observation, probe.knob)
+            changes = {probe.knob.name: self._value(probe, here, observation)}
+            if changes[probe.knob.name] != here and self.is_new(changes, observation):
+                return changes
+        return None
+
+    def _probes(self, knobs: Sequence[Knob]) -> list[Probe]:
+        found: list[Probe] = []
+        for knob in knobs:
+            if knob.numeric:
+                found += [Probe(knob, knob.default), Probe(knob, sign=1), Probe(knob, sign=-1)]
+            else:
+                found += [Probe(knob, choice) for choice in knob.choices]
+        return found
+
+    def _value(self, probe: Probe, here: Value, observation: Observation) -> Value:
+        if probe.value is not None:
+            return probe.value
+        length = self.policy.real("boldness") * observation.steering.boldness_factor
+        knob = probe.knob
+        if not knob.log:
+            return stepped(knob, here, probe.sign * length)
+        factor: float = 2.0 ** (probe.sign * length / 0.2)
+        bounded = min(float(knob.high or 0.0), max(float(knob.low or 0.0), float(here) * factor))
+        return stepped(knob, here, knob.to_unit(bounded) - knob.to_unit(here))
+
+
+class IdeaTaker(Proposer):
+    """Takes the research queue's ideas, and passes when none is left."""
+
+    def decide(self, observation: Observation) -> Propose | Pass:
+        for trial in self.history.fold(observation.news):
+            self.beliefs.learn(trial)
+        return self.take_idea(observation) or Pass("no untried idea with changes is in the research queue")

@@ -1,0 +1,92 @@
+"""``metaloop idea``: people's way into a running organization's research queue."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+from pathlib import Path
+
+import click
+
+from metaloop.execution.trainer import TrainerSpec, describe
+from metaloop.files.run_folder import OrgRunFolder, RunFolder, append_line
+from metaloop.vocabulary.errors import UsageError
+from metaloop.vocabulary.records import Config, Idea
+from metaloop.vocabulary.space import Knob, Space, Value
+
+
+@click.group("idea")
+def idea_group() -> None:
+    """Hand ideas to a running organization."""
+
+
+@idea_group.command("add")
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("text")
+@click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="What to try; repeat for several knobs.")
+@click.option("--source", default=None, help="Where the idea comes from: a link, a paper [default: your name].")
+def add_command(directory: Path, text: str, settings: tuple[str, ...], source: str | None) -> None:
+    """Add an idea to the org runs in DIR (a run's folder, or one org run's).
+
+    Scripted members can only use ideas with --set; prose alone is for model brains. An organization reads its
+    inbox if its ORG.md says `inbox: true`.
+
+    \b
+    Example:
+      metaloop idea add runs/run-20261123-101530 "Muon likes larger steps" --set matrix_lr=0.02
+    """
+    run = _run_of(directory)
+    terms = run.read_terms()
+    space = describe(TrainerSpec(terms.trainer, terms.preset, terms.data)).space
+    changes = _changes(space, settings)
+    where = source or getpass.getuser()
+    name = hashlib.sha256(repr((text, sorted(changes.items()), where)).encode()).hexdigest()[:10]
+    idea = Idea(f"i-{name}", text, where, changes)
+    places = _places(directory, run)
+    for place in places:
+        append_line(place.inbox, idea)
+    click.echo(f"idea {idea.id} handed to {len(places)} org run{'s' if len(places) > 1 else ''}")
+
+
+def _run_of(directory: Path) -> RunFolder:
+    for candidate in (directory, *directory.resolve().parents):
+        if RunFolder(candidate).terms.exists():
+            return RunFolder(candidate)
+    raise UsageError(f"{directory} is no run's folder (there is no run.json in it or above it).")
+
+
+def _places(directory: Path, run: RunFolder) -> list[OrgRunFolder]:
+    """The org runs meant, among those whose organization reads its inbox."""
+    from metaloop.files.org_file import load_organization
+
+    terms = run.read_terms()
+    readers = [n for n in terms.organizations if load_organization(run.organizations / n).inbox]
+    places = [run.org_run(name, seed) for name in readers for seed in terms.org_run_seeds]
+    if directory.resolve() != run.path.resolve():
+        inside = directory.resolve()
+        places = [p for p in places if p.path.resolve() == inside or inside in p.path.resolve().parents]
+    if not places:
+        raise UsageError(f"no organization in {directory} reads its inbox. Set `inbox: true` in its ORG.md.")
+    return places
+
+
+def _changes(space: Space, settings: tuple[str, ...]) -> Config:
+    changes: Config = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set wants KNOB=VALUE, got {setting!r}.")
+        changes[name] = _parse(space[name], text)
+    return space.validate(changes)
+
+
+def _parse(knob: Knob, text: str) -> Value:
+    """The text as the knob's kind of value; what cannot be read is left for the check to refuse."""
+    if knob.kind == "bool":
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if not knob.numeric:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,65 @@
+"""``metaloop run``: org runs on a backend, confirmed and measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options
+from metaloop.files.org_file import read_organization
+from metaloop.files.run_folder import RunFolder
+from metaloop.vocabulary.errors import BackendError
+
+
+@click.command("run")
+@click.argument("organizations", nargs=-1, type=click.Path(path_type=Path), metavar="ORG...")
+@run_options
+def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
+    """Run organizations (folders with an ORG.md), confirm what they found, and compare them.
+
+    Each org run gets its own budget and seed. Afterwards the harness retrains every trunk commit on fresh paired
+    seeds and unseen data: that difference is the gain. The folder holds journals, git repositories, results.json
+    and report.html; MLflow gets everything too (MLFLOW_TRACKING_URI, by default a SQLite file here).
+
+    \b
+    Examples:
+      metaloop run orgs/solo-greedy orgs/no-op --gpu-hours 0.02 --devices 2
+      metaloop run orgs/* --seeds 3 --gpu-hours 0.05 --json > results.json
+    """
+    from metaloop.edges import session
+
+    folders = organization_folders(organizations)
+    files = [read_organization(path) for path in folders.values()]
+    terms = make_terms(options, tuple(folders), {})
+    target = session.target_of(terms)
+    for file in files:
+        session.check_runnable(file, target)
+    folder = session.create(options["out"] or default_out("run"), terms, folders)
+    try:
+        carry_out(folder, options["address"], options["as_json"], not options["no_mlflow"])
+    except BackendError:
+        session.discard_if_empty(folder)
+        raise
+
+
+def carry_out(folder: RunFolder, address: str | None, as_json: bool, track: bool) -> None:
+    """Do what a run's folder still lacks, and say what came out. Also what ``resume`` does."""
+    from metaloop.edges import session
+    from metaloop.edges.outcome import show_results
+    from metaloop.edges.progress import Progress
+    from metaloop.edges.tracking import finish_tracker, start_tracker
+
+    progress = Progress()
+    progress.say(f"run folder: {folder.path} (if interrupted: metaloop resume {folder.path})")
+    tracker = start_tracker(folder.path) if track else None
+    try:
+        with session.open_backend(folder.read_terms(), address, progress) as backend:
+            session.execute(folder, backend, progress)
+        results = session.conclude(folder)
+    finally:
+        problem = finish_tracker(tracker, timeout=60.0) if tracker else None
+    if problem:
+        progress.say(f"MLflow has not got everything: {problem}")
+    show_results(folder, results, as_json)

@@ -1,0 +1,49 @@
+"""``make demo``: the main job, small. Real trainings, real Ray, real git, real MLflow; a few minutes on two cores."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from metaloop.edges.commands.evolve import evolve_command
+from metaloop.edges.commands.options import default_out
+from metaloop.edges.commands.run import run_command
+from metaloop.edges.outcome import where_to_look
+from metaloop.files.run_folder import RunFolder
+from metaloop.vocabulary.errors import MetaloopError
+
+ORGANIZATIONS = ("solo-greedy", "daily-standup", "bold-startup", "no-op")
+GPU_HOURS = "0.02"
+"""About 30 trainings for each organization: the baseline takes 1.5 s on a core, what they find takes longer."""
+EVOLVE_GPU_HOURS = "0.004"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    """Run four organizations, one small generation of evolve, and say where to look."""
+    started = time.monotonic()
+    devices = str(min(2, os.cpu_count() or 1))
+    base = default_out("demo")
+    common = ["--devices", devices, "--preset", "cpu-tiny"]
+    orgs = [str(ROOT / "orgs" / name) for name in ORGANIZATIONS]
+    click.echo("1/2  four organizations on real nanoGPT trainings (one is a control that never merges)", err=True)
+    run = [*orgs, *common, "--gpu-hours", GPU_HOURS, "--confirm-pairs", "3", "--out", str(base / "run")]
+    run_command.main(run, standalone_mode=False)
+    click.echo("\n2/2  one small generation of evolve: two children of daily-standup against their parent", err=True)
+    evolve = [str(ROOT / "orgs" / "daily-standup"), *common, "--gpu-hours", EVOLVE_GPU_HOURS, "--confirm-pairs", "2"]
+    evolve += ["--population", "2", "--seed", "100", "--out", str(base / "evolve")]
+    evolve_command.main(evolve, standalone_mode=False)
+    click.echo(f"\nThe demo took {time.monotonic() - started:.0f} s. Where to look:", err=True)
+    where_to_look(RunFolder(base / "run"))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MetaloopError as error:
+        click.echo(f"metaloop: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,183 @@
+"""The leaderboard on a terminal: organizations over one or several run folders, the best first."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from metaloop.files.run_folder import RunTerms
+from metaloop.meta.measure import measure_run, rank
+from metaloop.meta.results import OrganizationResult, Results
+from metaloop.vocabulary.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PIPED_WIDTH = 160
+"""Columns where standard output is no terminal."""
+NARROW, WIDE = 100, 150
+"""Columns of the terminal from which on the comparison, and the secondary measures, find room; ``--json`` and the
+report have them all."""
+
+Column = tuple[str, Callable[[OrganizationResult], str]]
+
+
+class Leaderboard(msgspec.Struct, frozen=True):
+    """What ``compare --json`` prints. ``warnings`` says where the comparison is not on equal terms."""
+
+    organizations: tuple[OrganizationResult, ...]
+    folders: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def run_folders(path: Path) -> list[Path]:
+    """The run folders at ``path``: itself, or the generations of an evolution.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if (path / "run.json").exists():
+        return [path]
+    inside = sorted(path.glob("*/run.json"), key=lambda file: file.stat().st_mtime)
+    if not inside:
+        raise UsageError(f"{path} holds no run: there is no run.json in it. Name a folder that `metaloop run` made.")
+    return [file.parent for file in inside]
+
+
+def measure_all(paths: Sequence[Path]) -> list[Results]:
+    """The results of every run folder at ``paths``."""
+    return [measure_run(folder) for path in paths for folder in run_folders(path)]
+
+
+def combine(results: Sequence[Results]) -> Leaderboard:
+    """All organizations in one ranking; a name that several folders use is told apart by its folder."""
+    folders = tuple(result.out for result in results)
+    if len(results) == 1:
+        return Leaderboard(results[0].organizations, folders, ())
+    names = Counter(o.name for result in results for o in result.organizations)
+    entries = [
+        msgspec.structs.replace(o, name=f"{o.name} ({Path(result.out).name})") if names[o.name] > 1 else o
+        for result in results
+        for o in result.organizations
+    ]
+    return Leaderboard(rank(entries), folders, _differences([result.terms for result in results]))
+
+
+def _differences(terms: Sequence[RunTerms]) -> tuple[str, ...]:
+    """Terms in which the folders differ, so that their gains are not on equal terms."""
+    fields = ("trainer", "preset", "data", "gpu_hours", "devices")
+    values = {field: sorted({str(getattr(t, field)) for t in terms}) for field in fields}
+    return tuple(
+        f"the folders differ in {field}: {', '.join(found)}" for field, found in values.items() if len(found) > 1
+    )
+
+
+def print_leaderboard(results: Sequence[Results]) -> None:
+    """The table on standard output, remarks on standard error."""
+    from rich.console import Console
+
+    board = combine(results)
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    console = Console(width=width, highlight=False)
+    console.print(_table(board.organizations, results[0].terms, console.width))
+    for line in footnotes(board):
+        console.print(line, style="dim", markup=False)
+    for warning in board.warnings:
+        print(f"metaloop: {warning}", file=sys.stderr)
+
+
+def _table(organizations: Sequence[OrganizationResult], terms: RunTerms, width: int) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    title = (
+        f"{terms.trainer} {terms.preset}, {terms.gpu_hours:.3g} GPU-hours on {terms.devices} devices for each org run"
+    )
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    columns = [*_FIRST, *(_VERSUS if width >= NARROW else ()), *(_MORE if width >= WIDE else ())]
+    if any(o.tokens or o.usd for o in organizations) and width >= WIDE:
+        columns += _MONEY
+    table.add_column("organization", no_wrap=True, overflow="ellipsis")
+    for heading, _ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for organization in organizations:
+        label = Text(organization.name, style="" if organization.control else "bold")
+        if organization.control:
+            label.append(" control", style="yellow")
+        table.add_row(label, *(cell(organization) for _, cell in columns))
+    return table
+
+
+def footnotes(board: Leaderboard) -> list[str]:
+    """What the columns mean, and what is missing."""
+    over = sorted({o.interval_over for o in board.organizations if o.gain_ci95 is not None})
+    lines = [
+        "gain: confirmed improvement in bits per byte on unseen data, fresh paired seeds; 95 % t interval over "
+        + " or ".join(over or ["org runs"])
+    ]
+    compared = next((o.versus_control for o in board.organizations if o.versus_control), None)
+    if compared:
+        lines.append(f"vs control: paired difference to {compared.other}, the strongest control")
+    unfinished = [o.name for o in board.organizations if any(not run.finished for run in o.org_runs) or not o.org_runs]
+    if unfinished:
+        lines.append(f"not finished or not confirmed yet: {', '.join(unfinished)}")
+    dropped = sum(run.pairs_dropped for o in board.organizations for run in o.org_runs)
+    if dropped:
+        lines.append(f"{dropped} confirmation pairs were dropped because a training in them failed")
+    return lines
+
+
+def signed(value: float | None, digits: int = 4) -> str:
+    """``+0.0123``; a dash where there is no value."""
+    return "–" if value is None else f"{value:+.{digits}f}"
+
+
+def interval(ci95: tuple[float, float] | None, digits: int = 4) -> str:
+    """``[+0.0100, +0.0150]``; empty where there is none."""
+    return "" if ci95 is None else f"[{ci95[0]:+.{digits}f}, {ci95[1]:+.{digits}f}]"
+
+
+def plus_minus(value: float | None, ci95: tuple[float, float] | None) -> str:
+    """``+0.0123 ± 0.0021``: a t interval is symmetric, so its half width says it all."""
+    return f"{signed(value)} ± {(ci95[1] - ci95[0]) / 2:.4f}" if ci95 else signed(value)
+
+
+def versus(organization: OrganizationResult) -> str:
+    """Difference to the strongest control, with its interval."""
+    against = organization.versus_control
+    return plus_minus(against.difference_bpb, against.ci95) if against else "–"
+
+
+def false_share(organization: OrganizationResult) -> str:
+    """``2 of 7``."""
+    return f"{organization.false_merges} of {organization.merges}" if organization.merges else "–"
+
+
+def hours(value: float | None) -> str:
+    """GPU-hours with three significant digits."""
+    return "–" if value is None else f"{value:.3g}"
+
+
+_FIRST: tuple[Column, ...] = (
+    ("gain ± 95 %", lambda o: plus_minus(o.gain_bpb, o.gain_ci95)),
+    ("per GPU-h", lambda o: signed(o.gain_per_gpu_hour, 2)),
+    ("trained", lambda o: str(o.experiments)),
+    ("false merges", false_share),
+)
+_VERSUS: tuple[Column, ...] = (("vs control", versus),)
+_MORE: tuple[Column, ...] = (
+    ("GPU-h", lambda o: hours(o.gpu_hours)),
+    ("used", lambda o: f"{o.utilization:.1%}"),
+    ("area", lambda o: signed(o.anytime_area)),
+    ("h to control", lambda o: hours(o.gpu_hours_to_best_control)),
+)
+_MONEY: tuple[Column, ...] = (
+    ("tokens", lambda o: f"{o.tokens:,}"),
+    ("$", lambda o: f"{o.usd:.2f}"),
+)

@@ -1,0 +1,250 @@
+"""The report's page: one HTML file with its style and pictures inside, that asks nothing of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from metaloop.edges.leaderboard import Leaderboard, false_share, footnotes, hours, interval, signed
+from metaloop.edges.report.charts import anytime_chart, experiments_chart, gain_chart, timeline_chart
+from metaloop.edges.report.story import Story, describe
+from metaloop.edges.report.style import COLOURS, PAGE, PICTURES, colour
+from metaloop.edges.report.svg import tag
+from metaloop.files.run_folder import RunTerms
+from metaloop.meta.results import ConfirmedMerge, OrganizationResult, OrgRunResult, Results
+
+Cell = tuple[str, str]
+"""Class and inner HTML of a table cell."""
+
+LEGEND = (
+    ("kept", '<circle cx="7" cy="7" r="5" class="kept"/>', "merged"),
+    ("false", '<circle cx="7" cy="7" r="5" class="false"/>', "merged, and not borne out by confirmation"),
+    ("discarded", '<circle cx="7" cy="7" r="3.2" class="discarded"/>', "discarded, or still to be judged"),
+    ("incumbent", '<circle cx="7" cy="7" r="4.5" class="incumbent"/>', "the head itself"),
+    ("failed", '<path d="M3 3L11 11M3 11L11 3" class="failed"/>', "diverged or crashed (no score)"),
+    ("stopped", '<path d="M3 3L11 11M3 11L11 3" class="stopped"/>', "screened out"),
+    ("best", '<path d="M0 7H14" class="best"/>', "best kept so far"),
+)
+
+
+def write_page(results: Results, stories: Mapping[tuple[str, int], Story]) -> str:
+    """The whole page; ``stories`` by organization and seed."""
+    terms, organizations = results.terms, results.organizations
+    title = f"{', '.join(terms.organizations[:3])}{' …' if len(terms.organizations) > 3 else ''}"
+    body = [
+        tag("h1", escape(f"Organizations compared: {title}")),
+        tag("p", escape(_terms_line(terms)), class_="lead"),
+        _navigation(organizations),
+        _summary(results),
+        *(_organization(index, o, stories) for index, o in enumerate(organizations)),
+        tag("footer", f"Made by metaloop {escape(terms.version)} with <code>{escape(terms.command)}</code>"),
+    ]
+    style = tag("style", COLOURS + PAGE + PICTURES)
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark">{tag("title", escape(f"metaloop: {title}"))}{style}'
+    )
+    page = tag("html", tag("head", head) + tag("body", tag("main", "\n".join(body))), lang="en")
+    return f"<!doctype html>\n{page}\n"
+
+
+def _terms_line(terms: RunTerms) -> str:
+    seeds = f"{terms.seeds} org runs (seeds {terms.seed} to {terms.seed + terms.seeds - 1})"
+    seeds = f"one org run (seed {terms.seed})" if terms.seeds == 1 else seeds
+    return (
+        f"{terms.trainer} {terms.preset} on {terms.data}; each organization got {seeds} of {terms.gpu_hours:.3g} "
+        f"GPU-hours on {terms.devices} devices. Every trunk commit was retrained by the harness on "
+        f"{terms.confirm_pairs} fresh paired seeds and scored on data that no organization has seen."
+    )
+
+
+def _navigation(organizations: Sequence[OrganizationResult]) -> str:
+    return tag("nav", "".join(tag("a", escape(o.name), href=f"#{_anchor(o.name)}") for o in organizations))
+
+
+def _anchor(name: str) -> str:
+    return "org-" + "".join(c if c.isalnum() else "-" for c in name)
+
+
+def _card(inner: str) -> str:
+    return tag("div", inner, class_="card")
+
+
+def _table(headings: Sequence[Cell], rows: Iterable[Sequence[Cell]]) -> str:
+    head = tag("tr", "".join(tag("th", text, class_=class_ or None) for class_, text in headings))
+    lines = ("".join(tag("td", text, class_=class_ or None) for class_, text in row) for row in rows)
+    return tag("table", tag("thead", head) + tag("tbody", "".join(tag("tr", line) for line in lines)))
+
+
+def _summary(results: Results) -> str:
+    organizations = results.organizations
+    parts = [tag("h2", "Leaderboard"), _card(_leaderboard(organizations))]
+    notes = footnotes(Leaderboard(organizations, (), ()))
+    parts.append(tag("p", "<br>".join(escape(f"{line}.") for line in notes), class_="note"))
+    if any(o.gain_bpb is not None for o in organizations):
+        parts.append(_card(gain_chart(organizations)))
+    if any(run.anytime for o in organizations for run in o.org_runs):
+        parts += [
+            tag("h2", "Gain over GPU-hours"),
+            tag(
+                "p",
+                "Confirmed gain of the best trunk commit so far. GPU-hours are allocated time: reserved devices × wall "
+                "time, idle time included. Controls are dashed; thin lines are single org runs.",
+                class_="lead",
+            ),
+            _card(anytime_chart(organizations, results.terms.gpu_hours)),
+        ]
+    return "\n".join(parts)
+
+
+def _leaderboard(organizations: Sequence[OrganizationResult]) -> str:
+    names = [
+        "gain (bpb)",
+        "per GPU-h",
+        "vs control",
+        "GPU-h",
+        "used",
+        "trained",
+        "false merges",
+        "area",
+        "h to control",
+    ]
+    thinking = any(o.tokens or o.usd for o in organizations)
+    headings = [("text", "organization"), *(("", name) for name in (*names, *(("tokens", "$") if thinking else ())))]
+    return _table(headings, (_leaderboard_row(index, o, thinking) for index, o in enumerate(organizations)))
+
+
+def _leaderboard_row(index: int, o: OrganizationResult, thinking: bool) -> list[Cell]:
+    swatch = f'<span class="swatch" style="background: {colour(index)}"></span>'
+    badge = tag("span", "control", class_="badge") if o.control else ""
+    against = o.versus_control
+    return [
+        ("text", f"{swatch}<strong>{escape(o.name)}</strong>{badge}"),
+        ("", _value_and_interval(o.gain_bpb, o.gain_ci95)),
+        ("", signed(o.gain_per_gpu_hour, 2)),
+        ("", _value_and_interval(against.difference_bpb, against.ci95) if against else "–"),
+        ("", hours(o.gpu_hours)),
+        ("", f"{o.utilization:.1%}"),
+        ("", str(o.experiments)),
+        ("", false_share(o)),
+        ("", signed(o.anytime_area)),
+        ("", hours(o.gpu_hours_to_best_control)),
+        *((("", f"{o.tokens:,}"), ("", f"{o.usd:.2f}")) if thinking else ()),
+    ]
+
+
+def _value_and_interval(value: float | None, ci95: tuple[float, float] | None) -> str:
+    text = tag("strong", signed(value)) if value is not None else "not yet"
+    return f"{text}<br>{tag('span', interval(ci95), class_='soft')}" if ci95 else text
+
+
+def _organization(index: int, o: OrganizationResult, stories: Mapping[tuple[str, int], Story]) -> str:
+    swatch = f'<span class="swatch" style="background: {colour(index)}"></span>'
+    parts = [tag("h2", f"{swatch}{escape(o.name)}", id=_anchor(o.name))]
+    if not o.org_runs:
+        parts.append(tag("p", "Not begun.", class_="lead"))
+    for position, run in enumerate(o.org_runs):
+        story = stories.get((o.name, run.seed))
+        if story is None:
+            continue
+        content = _org_run(run, story)
+        if position == 0:
+            parts.append(content)
+        else:
+            summary = f"Seed {run.seed}: {_headline(run)}"
+            parts.append(tag("details", tag("summary", escape(summary)) + content))
+    return "\n".join(parts)
+
+
+def _headline(run: OrgRunResult) -> str:
+    gain = "not confirmed yet" if run.gain_bpb is None else f"gain {signed(run.gain_bpb)} {interval(run.gain_ci95)}"
+    failed = sum(count for state, count in run.states.items() if state != "ok")
+    return (
+        f"{gain}, {run.experiments} trainings ({failed} without a score), {run.merges} merges, "
+        f"{run.false_merges} false, {hours(run.gpu_hours)} GPU-hours, {run.utilization:.1%} used"
+    )
+
+
+def _org_run(run: OrgRunResult, story: Story) -> str:
+    authors = {author.name: index for index, author in enumerate(story.authors)}
+    ended = "" if story.account.ended else tag("span", "under way", class_="badge")
+    parts = [
+        tag("p", f"Seed {run.seed}: {escape(_headline(run))}.{ended}", class_="lead"),
+        tag("h3", "Experiments"),
+        _card(_legend() + experiments_chart(story, run)),
+        tag("h3", "Devices"),
+        _card(_author_legend(authors, story) + timeline_chart(story, authors)),
+        tag("h3", "Who earned what"),
+        _card(_earnings(run, story, authors)),
+        tag("h3", "Research record"),
+        _card(_record(run)) if run.merge_records else tag("p", "Nothing was merged.", class_="lead"),
+    ]
+    return "\n".join(parts)
+
+
+def _legend() -> str:
+    items = (
+        tag("span", f'<svg class="picture" viewBox="0 0 14 14">{mark}</svg>{escape(text)}') for _, mark, text in LEGEND
+    )
+    return tag("div", "".join(items), class_="legend")
+
+
+def _author_legend(authors: Mapping[str, int], story: Story) -> str:
+    def item(style: str, text: str) -> str:
+        return tag("span", f'<span class="swatch" style="{style}"></span>{escape(text)}')
+
+    items = [item(f"background: {colour(index)}", name) for name, index in authors.items()]
+    items.append(item("border: 1px solid var(--ink)", "the head itself"))
+    items.append(item("background: var(--idle)", "idle, and paid for"))
+    if story.stand_ups:
+        items.append(item("background: var(--stand)", "stand-up"))
+    if story.lost:
+        items.append(item("background: var(--bad)", "lost attempt"))
+    return tag("div", "".join(items), class_="legend")
+
+
+def _earnings(run: OrgRunResult, story: Story, authors: Mapping[str, int]) -> str:
+    """Confirmed gain by author: minus the sum of the confirmed deltas of its merges, so the rows add up to the gain."""
+    earned: dict[str, float] = {}
+    for merge in run.merge_records:
+        earned[merge.author] = earned.get(merge.author, 0.0) - (merge.confirmed_delta or 0.0)
+    headings = [("text", "author"), *(("", h) for h in ("proposed", "trained", "merged", "accepted", "confirmed gain"))]
+    confirmed = run.unconfirmed_merges < run.merges
+
+    def row(name: str, proposed: int, trained: int, merged: int) -> list[Cell]:
+        swatch = f'<span class="swatch" style="background: {colour(authors.get(name, 0))}"></span>'
+        share = f"{merged / trained:.0%}" if trained else "–"
+        gain = signed(earned.get(name, 0.0)) if confirmed else "–"
+        numbers = (str(proposed), str(trained), str(merged), share, gain)
+        return [("text", swatch + escape(name)), *(("", number) for number in numbers)]
+
+    ranked = sorted(story.authors, key=lambda a: -earned.get(a.name, 0.0))
+    return _table(headings, (row(a.name, a.proposed, a.trained, a.merged) for a in ranked))
+
+
+def _record(run: OrgRunResult) -> str:
+    headings = [
+        ("", "GPU-h"), ("text", "change"), ("", "measured delta"), ("", "confirmed delta"), ("", "trunk's gain"),
+        ("text", "proposed by"), ("text", "merged by"), ("text", "commit"),
+    ]  # fmt: skip
+    return _table(headings, (_record_row(merge) for merge in run.merge_records))
+
+
+def _record_row(merge: ConfirmedMerge) -> list[Cell]:
+    repeats = "1 seed" if merge.repeats == 1 else f"{merge.repeats} seeds"
+    measured = f"{signed(merge.delta)}<br>{tag('span', interval(merge.ci95) or repeats, class_='soft')}"
+    badge = ""
+    if merge.confirmed_delta is not None:
+        kind = ("bad", "false") if merge.false_merge else ("good", "proven") if merge.proven else ("", "unproven")
+        badge = tag("span", kind[1], class_=f"badge {kind[0]}".strip())
+    confirmed = "not yet" if merge.confirmed_delta is None else signed(merge.confirmed_delta) + badge
+    return [
+        ("", f"{merge.gpu_hours:.4f}"),
+        ("prose", escape(describe(merge.changes, 8))),
+        ("", measured),
+        ("", f"{confirmed}<br>{tag('span', interval(merge.confirmed_ci95), class_='soft')}"),
+        ("", signed(merge.trunk_gain)),
+        ("text", escape(merge.author)),
+        ("text", escape(merge.actor)),
+        ("text", tag("code", escape(merge.commit))),
+    ]

@@ -1,0 +1,142 @@
+"""A run from its terms to its results: org runs, confirmations, tracking, results and report.
+
+Everything that is finished is on disk, so that :func:`execute` on an interrupted folder does only what is missing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+from metaloop.edges.progress import Progress
+from metaloop.execution.backend import Backend
+from metaloop.execution.org_run import OrgRunTerms, has_ended, run_org
+from metaloop.execution.trainer import Target, TrainerSpec, describe
+from metaloop.files import journal
+from metaloop.files.org_file import OrgFile, check_focus, read_organization, write_whole
+from metaloop.files.run_folder import Confirmation, RunFolder, RunTerms, read_lines, write_json
+from metaloop.meta.confirmation import Confirmer, trunk_history
+from metaloop.meta.results import Results
+from metaloop.vocabulary.errors import OrgFileError, UsageError
+from metaloop.vocabulary.organization import Organization
+
+
+def target_of(terms: RunTerms) -> Target:
+    """The target that the terms name."""
+    return describe(TrainerSpec(terms.trainer, terms.preset, terms.data))
+
+
+@contextmanager
+def open_backend(terms: RunTerms, address: str | None, progress: Progress) -> Iterator[Backend]:
+    """The backend that the terms name, closed at the end whatever happens.
+
+    Ray reports the deaths of processes on standard output, which belongs to results: it goes to standard error.
+    """
+    from metaloop.execution.ray_backend import RayBackend
+
+    progress.say(f"starting Ray and {terms.devices} warm trainers …")
+    with redirect_stdout(sys.stderr):
+        backend = RayBackend(TrainerSpec(terms.trainer, terms.preset, terms.data), terms.devices, address)
+        try:
+            yield backend
+        finally:
+            backend.close()
+
+
+def create(out: Path, terms: RunTerms, sources: dict[str, Path]) -> RunFolder:
+    """Make the run's folder: its terms, and every organization whole (``sources``: name to folder).
+
+    Raises:
+        UsageError: the folder already holds a run.
+    """
+    folder = RunFolder(out)
+    if folder.terms.exists():
+        raise UsageError(f"{out} already holds a run. Continue it with `metaloop resume {out}`, or name another --out.")
+    shutil.rmtree(folder.organizations, ignore_errors=True)  # left by a command that died before its terms stood
+    for name, source in sources.items():
+        write_whole(source, folder.organizations / name)
+    write_json(folder.terms, terms)
+    return folder
+
+
+def organizations_of(folder: RunFolder, terms: RunTerms, target: Target) -> list[Organization]:
+    """The organizations of a run, read from its own copies."""
+    files = [read_organization(folder.organizations / name) for name in terms.organizations]
+    return [check_runnable(file, target) for file in files]
+
+
+def check_runnable(file: OrgFile, target: Target) -> Organization:
+    """What only the target and the brains at hand can tell of an organization, before any device time is spent.
+
+    Raises:
+        OrgFileError: a focus names no knob group, or a member's brain does not exist yet.
+    """
+    organization = file.to_organization()
+    check_focus(organization, target.space.groups, file)
+    for member in organization.members:
+        if member.brain != "scripted":
+            raise OrgFileError(
+                file.document.path,
+                None,
+                f"member {member.name} asks for model {member.brain!r}, but only `scripted` brains exist so far. "
+                "Set `model: scripted`.",
+            )
+    return organization
+
+
+def discard_if_empty(folder: RunFolder) -> None:
+    """Remove a run's folder in which nothing has begun."""
+    terms = folder.read_terms()
+    if not any((folder.path / name).exists() for name in terms.organizations):
+        shutil.rmtree(folder.path)
+
+
+def execute(folder: RunFolder, backend: Backend, progress: Progress) -> None:
+    """Do what is missing: seed by seed, every organization in turn, each confirmed after its run.
+
+    Organizations alternate within a seed so that a machine that slows down over the hours slows all of them.
+    """
+    terms = folder.read_terms()
+    target = target_of(terms)
+    organizations = organizations_of(folder, terms, target)
+    confirmer = Confirmer(backend, terms.confirm_pairs, _known_confirmations(folder, terms))
+    for seed in terms.org_run_seeds:
+        for organization in organizations:
+            place = folder.org_run(organization.name, seed)
+            if not has_ended(place):
+                with progress.org_run(organization.name, seed) as observer:
+                    run_org(OrgRunTerms(organization, seed, terms.budget_s), place, target, backend, observer)
+            _confirm(folder, organization.name, seed, confirmer, progress)
+
+
+def _known_confirmations(folder: RunFolder, terms: RunTerms) -> list[Confirmation]:
+    return [
+        confirmation
+        for name in terms.organizations
+        for seed in terms.org_run_seeds
+        for confirmation in read_lines(folder.org_run(name, seed).confirmations, Confirmation)
+    ]
+
+
+def _confirm(folder: RunFolder, name: str, seed: int, confirmer: Confirmer, progress: Progress) -> None:
+    from metaloop.actors.state import replay
+
+    place = folder.org_run(name, seed)
+    events = journal.read(place.journal)
+    trunk = trunk_history(events, replay(events).root)
+    with progress.confirmation(name, seed) as on_progress:
+        confirmer.confirm(place, seed, trunk, on_progress)
+
+
+def conclude(folder: RunFolder) -> Results:
+    """Measure the run, and write its results and report."""
+    from metaloop.edges.report import write_report
+    from metaloop.meta.measure import measure_run
+
+    results = measure_run(folder.path)
+    write_json(folder.results, results)
+    write_report(folder.path)
+    return results

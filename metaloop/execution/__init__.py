@@ -1,0 +1,1 @@
+"""Floor 4: where org runs happen: backends, trainers, run folders."""

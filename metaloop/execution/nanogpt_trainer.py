@@ -1,0 +1,110 @@
+"""The nanoGPT target behind the trainer seam: real training."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from metaloop.execution.trainer import Target, TrainerSpec
+from metaloop.vocabulary.errors import TrainerError
+from metaloop.vocabulary.records import CurvePoint, TrainingRequest, TrainingResult
+from metaloop.vocabulary.space import Knob
+from nanogpt import knobs as target_knobs
+from nanogpt import presets
+
+if TYPE_CHECKING:
+    from nanogpt.prepare import Corpus
+
+LONGEST_S = {"cpu-micro": 60.0, "cpu-tiny": 120.0, "gpu-small": 600.0, "gpt2": 1800.0}
+"""Device seconds after which a training of a preset counts as hung: far above the slowest honest configuration
+(a doubled depth and width on a busy core measures below a tenth of it)."""
+
+
+def describe(spec: TrainerSpec) -> Target:
+    """Describe the preset without importing torch; prepares the data once, so that trainers find it ready."""
+    from nanogpt.prepare import load_corpus
+
+    try:
+        presets.preset(spec.preset)
+        corpus = load_corpus(spec.data)
+    except ValueError as error:
+        raise TrainerError(f"{error}.") from None
+    identity = {
+        "trainer": "nanogpt",
+        "preset": spec.preset,
+        "data": spec.data,
+        "data_hash": corpus.manifest_hash,
+        "torch": version("torch"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    return Target(spec, _knobs(), identity, {}, LONGEST_S.get(spec.preset, 1800.0))
+
+
+def _knobs() -> tuple[Knob, ...]:
+    return tuple(
+        Knob(
+            name=k.name,
+            group=k.group,
+            kind=k.kind,  # type: ignore[arg-type]
+            default=k.default,
+            low=k.low,
+            high=k.high,
+            log=k.log,
+            choices=(False, True) if k.kind == "bool" else tuple(k.choices),
+            meaning=k.meaning,
+            source=k.source,
+        )
+        for k in target_knobs.KNOBS.values()
+    )
+
+
+class NanogptTrainer:
+    """Trains in this process, on one CPU core or on the process's CUDA device. Stays warm between requests."""
+
+    def __init__(self, spec: TrainerSpec, corpus: Corpus, device: str) -> None:
+        self._spec = spec
+        self._corpus = corpus
+        self._device = device
+
+    def train(self, request: TrainingRequest) -> TrainingResult:
+        from nanogpt.train import StopRule, TrainRequest, train
+
+        stop = StopRule(request.stop.fraction, request.stop.bpb_at_most) if request.stop else None
+        result = train(
+            TrainRequest(
+                preset=self._spec.preset,
+                knobs=request.config,
+                seed=request.seed,
+                score_on=request.score_on,
+                budget_fraction=request.budget_fraction,
+                stop=stop,
+                time_limit_s=LONGEST_S.get(self._spec.preset, 1800.0) / 2,
+            ),
+            self._corpus,
+            self._device,
+        )
+        return TrainingResult(
+            state=result.state,  # type: ignore[arg-type]
+            seconds=result.seconds,
+            bpb=dict(result.bpb),
+            curve=tuple(CurvePoint(p.fraction, p.seconds, p.val_bpb) for p in result.curve),
+            steps=result.steps,
+            tokens=result.tokens,
+            flops=result.flops,
+            message=result.message,
+        )
+
+
+def make(spec: TrainerSpec, gpu: bool) -> NanogptTrainer:
+    """A warm trainer: torch is imported and a first small training has been done, so that the first experiment
+    does not pay for what the process needs once."""
+    import torch
+
+    from nanogpt.prepare import load_corpus
+
+    torch.set_num_threads(1)
+    trainer = NanogptTrainer(spec, load_corpus(spec.data), "cuda" if gpu else "cpu")
+    trainer.train(TrainingRequest({}, seed=0, budget_fraction=0.02))
+    return trainer

@@ -1,0 +1,118 @@
+"""One org run in its folder: begun, hosted on a backend, resumed after any death."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from metaloop import __version__
+from metaloop.actors.controller import Controller
+from metaloop.actors.messages import Command, IdeaArrived, Message
+from metaloop.actors.run_context import RunContext
+from metaloop.actors.state import OrgState, replay
+from metaloop.execution.backend import Backend, Hosting
+from metaloop.execution.research_record import ResearchRecord
+from metaloop.execution.trainer import Target
+from metaloop.files import journal
+from metaloop.files.repository import Repository
+from metaloop.files.run_folder import OrgRunFolder, read_inbox
+from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.organization import Organization
+
+Observer = Callable[[ev.Event, OrgState], None]
+
+
+@dataclass(frozen=True)
+class OrgRunTerms:
+    """What an org run is granted."""
+
+    organization: Organization
+    seed: int
+    budget_s: float
+
+
+def has_ended(folder: OrgRunFolder) -> bool:
+    """Whether the org run in ``folder`` is over."""
+    if not folder.journal.exists():
+        return False
+    return any(isinstance(event, ev.RunEnded) for event in journal.iterate(folder.journal))
+
+
+def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: Backend, observer: Observer) -> OrgState:
+    """Run (or go on with) one org run until it ends, and return its final state.
+
+    Raises:
+        JournalError, RepositoryError, BackendError
+    """
+    past = journal.read(folder.journal) if folder.journal.exists() else []
+    state = replay(past, _teams(terms.organization))
+    if state.ended:
+        return state
+    written = journal.FileJournal(folder.journal)
+    context = RunContext(terms.organization, target.space, terms.seed, state, written)
+    record = ResearchRecord(Repository(folder.repository), target, state)
+    context.watch(record.take)
+    context.watch(lambda event: observer(event, state))
+    controller = Controller(context)
+    died_at = max([state.now, _last_sign(folder)]) if past else 0.0
+
+    def begin() -> list[Command]:
+        if not past:
+            return controller.start(_started(terms, target, backend))
+        record.catch_up(past)
+        return controller.resume(died_at)
+
+    try:
+        backend.host(
+            Hosting(
+                controller=controller,
+                members=terms.organization.members,
+                space=target.space,
+                seed=terms.seed,
+                starts_at=died_at,
+                begin=begin,
+                poll=_poll(folder, terms.organization),
+                longest_s=target.longest_s,
+            )
+        )
+    finally:
+        written.close()
+    return state
+
+
+def _teams(organization: Organization) -> dict[str, str]:
+    return {member.name: member.team for member in organization.members}
+
+
+def _started(terms: OrgRunTerms, target: Target, backend: Backend) -> ev.RunStarted:
+    return ev.RunStarted(
+        t=0.0,
+        organization=terms.organization.name,
+        org_digest=terms.organization.digest,
+        seed=terms.seed,
+        devices=backend.devices,
+        budget_s=terms.budget_s,
+        target=target.identity,
+        backend=backend.name,
+        version=__version__,
+    )
+
+
+def _poll(folder: OrgRunFolder, organization: Organization) -> Callable[[float], list[Message]]:
+    """Leaves a sign of life with the run time, and picks up ideas if the organization reads its inbox."""
+
+    def poll(now: float) -> list[Message]:
+        folder.alive.write_text(f"{now:.3f}\n")
+        if not organization.inbox:
+            return []
+        return [IdeaArrived(idea) for idea in read_inbox(folder)]
+
+    return poll
+
+
+def _last_sign(folder: OrgRunFolder) -> float:
+    """Run time of the last sign of life; 0 where there is none or the write was torn."""
+    try:
+        return float(folder.alive.read_text())
+    except (OSError, ValueError):
+        return 0.0

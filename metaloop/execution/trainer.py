@@ -1,0 +1,83 @@
+"""The trainer seam: what an experiment costs and scores.
+
+A target is described to metaloop by a :class:`Target` (cheap, in the driver) and trained by a :class:`Trainer`
+(in a device's own process). A second target is a second entry in :data:`TARGETS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+import msgspec
+
+from metaloop.vocabulary.errors import TrainerError
+from metaloop.vocabulary.records import TrainingRequest, TrainingResult
+from metaloop.vocabulary.space import Knob, Space
+from metaloop.vocabulary.text import nearest
+
+
+class TrainerSpec(msgspec.Struct, frozen=True):
+    """Names a trainer so that any process can make it: the kind, the preset, the data."""
+
+    trainer: str
+    preset: str
+    data: str
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What metaloop knows of a target without training it.
+
+    ``identity`` goes into every journal (preset, data hash, versions); ``files`` are what an org run's repository
+    starts with, beside its knobs; ``longest_s`` is the device time after which a training counts as hung.
+    """
+
+    spec: TrainerSpec
+    knobs: tuple[Knob, ...]
+    identity: dict[str, str]
+    files: dict[str, str]
+    longest_s: float
+
+    @property
+    def space(self) -> Space:
+        return Space(self.knobs)
+
+
+class Trainer(Protocol):
+    """Trains on one device, in its own process, one request after the other.
+
+    A configuration that diverges, runs out of memory or crashes is a result, never an exception.
+    """
+
+    def train(self, request: TrainingRequest) -> TrainingResult:
+        """One training, start to end."""
+        ...
+
+
+TARGETS: Mapping[str, str] = MappingProxyType({"nanogpt": "metaloop.execution.nanogpt_trainer"})
+"""Trainer names and the module that has ``describe(spec) -> Target`` and ``make(spec, gpu) -> Trainer``."""
+
+
+def _module(spec: TrainerSpec) -> object:
+    if spec.trainer not in TARGETS:
+        known = ", ".join(TARGETS)
+        raise TrainerError(f"unknown trainer {spec.trainer!r}{nearest(spec.trainer, TARGETS)}. Known: {known}.")
+    return importlib.import_module(TARGETS[spec.trainer])
+
+
+def describe(spec: TrainerSpec) -> Target:
+    """The target's description.
+
+    Raises:
+        TrainerError: unknown trainer, preset or data.
+    """
+    target: Target = _module(spec).describe(spec)  # type: ignore[attr-defined]
+    return target
+
+
+def make(spec: TrainerSpec, gpu: bool) -> Trainer:
+    """A trainer for one device of this process; ``gpu`` says that the process holds a CUDA device."""
+    trainer: Trainer = _module(spec).make(spec, gpu)  # type: ignore[attr-defined]
+    return trainer

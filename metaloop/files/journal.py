@@ -1,0 +1,85 @@
+"""The append-only journal of an org run: one JSON object per line, in the order things happened.
+
+The journal is the truth; every state is a replay of it. A process may be killed at any byte: a torn last line
+was never acknowledged to anyone, so reading drops it and appending cuts it off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from metaloop.files.run_folder import cut_torn_line
+from metaloop.vocabulary.errors import JournalError
+from metaloop.vocabulary.events import Event
+
+_DECODER = msgspec.json.Decoder(Event)
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+class Journal(Protocol):
+    """Where a controller writes events, one at a time, each durable before the next."""
+
+    def append(self, event: Event) -> None: ...
+
+
+class MemoryJournal:
+    """Keeps the events in a list: for simulated runs and tests."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def append(self, event: Event) -> None:
+        self.events.append(event)
+
+
+class FileJournal:
+    """Appends to ``path``, which it creates; a torn last line from a killed process is cut off first.
+
+    Each event reaches the operating system before ``append`` returns (it survives the death of the process; a
+    power cut may cost the last events, which then look like work that was never done and is done again).
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cut_torn_line(path)
+        self._file = path.open("ab", buffering=0)
+
+    def append(self, event: Event) -> None:
+        self._file.write(encode(event) + b"\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def encode(event: Event) -> bytes:
+    """The one spelling of an event."""
+    return _ENCODER.encode(event)
+
+
+def read(path: Path) -> list[Event]:
+    """All whole events of a journal.
+
+    Raises:
+        JournalError: the file is missing, or a whole line is not an event (``path:line``).
+    """
+    return list(iterate(path))
+
+
+def iterate(path: Path) -> Iterator[Event]:
+    """As :func:`read`, one event at a time."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise JournalError(path, None, f"cannot be read: {error.strerror}. Name an org run's journal.jsonl.") from None
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            yield _DECODER.decode(line)
+        except msgspec.MsgspecError as error:
+            raise JournalError(
+                path, number, f"not a journal event ({error}). Restore the line, or cut the file before it."
+            ) from None

@@ -1,0 +1,47 @@
+"""The budget ledger: what an org run holds, and what that has cost so far.
+
+Device time is charged from reservation to release, whatever the device did meanwhile: idle, crashed, killed and
+screening time included. Tokens and dollars are summed as decisions declare them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from metaloop.vocabulary.records import Cost
+
+
+@dataclass
+class BudgetLedger:
+    """Device-seconds, tokens and dollars of one org run against its budget of device-seconds."""
+
+    budget_s: float = 0.0
+    settled_s: float = 0.0
+    busy_s: float = 0.0
+    tokens: int = 0
+    usd: float = 0.0
+    held: dict[str, float] = field(default_factory=dict)
+    """Devices held now, with the time each was reserved at."""
+
+    def reserve(self, device: str, now: float) -> None:
+        """Start paying for a device; :class:`ValueError` if it is held already."""
+        if device in self.held:
+            raise ValueError(f"device {device} is already reserved")
+        self.held[device] = now
+
+    def release(self, device: str, now: float) -> None:
+        """Stop paying for a device; :class:`KeyError` if it is not held."""
+        self.settled_s += now - self.held.pop(device)
+
+    def spent_s(self, now: float) -> float:
+        """Device-seconds allocated up to ``now``."""
+        return self.settled_s + sum(now - since for since in self.held.values())
+
+    def share(self, now: float) -> float:
+        """Spent part of the budget; 1 and more when it is used up."""
+        return self.spent_s(now) / self.budget_s if self.budget_s > 0 else 1.0
+
+    def charge(self, cost: Cost) -> None:
+        """Add a decision's tokens and dollars (its seconds pass as device time)."""
+        self.tokens += cost.tokens
+        self.usd += cost.usd

@@ -1,0 +1,161 @@
+"""The layout of a run's folder, in one place.
+
+::
+
+    OUT/
+      run.json                       the terms of the command (RunTerms): what `resume` needs
+      orgs/NAME/                     each organization, whole
+      NAME/seed-S/journal.jsonl      the truth of an org run
+      NAME/seed-S/repo/              its git repository
+      NAME/seed-S/inbox.jsonl        ideas that people add while it runs
+      NAME/seed-S/alive              last sign of life, in seconds of run time
+      NAME/seed-S/confirmation.jsonl the harness's trainings after the run (Confirmation, one a line)
+      results.json                   what `--json` prints
+      report.html
+      mlflow.json                    MLflow run ids already made
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from metaloop.vocabulary.errors import FileError
+from metaloop.vocabulary.records import Config, FinalState, Idea
+
+T = TypeVar("T")
+
+
+class RunTerms(msgspec.Struct, frozen=True):
+    """What a run was asked to do; written before anything starts, never changed."""
+
+    organizations: tuple[str, ...]
+    backend: str
+    trainer: str
+    preset: str
+    data: str
+    gpu_hours: float
+    devices: int
+    seed: int
+    seeds: int
+    confirm_pairs: int
+    version: str
+    command: str
+    parents: dict[str, str] = {}
+    """Evolved organizations: child name to parent name."""
+
+    @property
+    def org_run_seeds(self) -> tuple[int, ...]:
+        return tuple(range(self.seed, self.seed + self.seeds))
+
+    @property
+    def budget_s(self) -> float:
+        """Device-seconds granted to each org run."""
+        return self.gpu_hours * 3600.0
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """One training by the harness: a trunk commit's configuration, on a fresh seed, scored on unseen data.
+
+    ``pair`` numbers the seed: all commits of an org run, the baseline among them, are trained on the same seeds.
+    ``seconds`` is what it cost here: 0 where the same training was done for another commit or organization.
+    """
+
+    commit: str
+    config: Config
+    pair: int
+    seed: int
+    state: FinalState
+    bpb: dict[str, float]
+    seconds: float
+
+
+class OrgRunFolder:
+    """Paths of one org run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journal = path / "journal.jsonl"
+        self.repository = path / "repo"
+        self.inbox = path / "inbox.jsonl"
+        self.alive = path / "alive"
+        self.confirmations = path / "confirmation.jsonl"
+
+
+class RunFolder:
+    """Paths of a whole run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.terms = path / "run.json"
+        self.organizations = path / "orgs"
+        self.results = path / "results.json"
+        self.report = path / "report.html"
+        self.tracking = path / "mlflow.json"
+
+    def org_run(self, organization: str, seed: int) -> OrgRunFolder:
+        return OrgRunFolder(self.path / organization / f"seed-{seed}")
+
+    def read_terms(self) -> RunTerms:
+        """The terms; :class:`FileError` where the folder is no run's."""
+        return read_json(self.terms, RunTerms)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, whole or not at all (a temporary file beside it, then a rename)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    temporary.replace(path)
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """The record in ``path``; :class:`FileError` where it is missing or of another shape."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise FileError(path, None, f"cannot be read: {error.strerror}. Name the folder of a metaloop run.") from None
+    except msgspec.MsgspecError as error:
+        raise FileError(path, None, f"not a {kind.__name__}: {error}.") from None
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut a file of lines after its last newline; a missing file stays missing."""
+    if path.exists():
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(path, whole)
+
+
+def append_line(path: Path, record: msgspec.Struct) -> None:
+    """Append one record as a line of JSON; a torn last line of a killed process is cut off first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cut_torn_line(path)
+    with path.open("ab", buffering=0) as file:
+        file.write(msgspec.json.encode(record) + b"\n")
+
+
+def read_lines(path: Path, kind: type[T]) -> list[T]:
+    """All whole records of a file of JSON lines; a torn last line is dropped, a missing file is empty.
+
+    Raises:
+        FileError: a whole line has another shape (``path:line``).
+    """
+    if not path.exists():
+        return []
+    records: list[T] = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            records.append(msgspec.json.decode(line, type=kind))
+        except msgspec.MsgspecError as error:
+            raise FileError(path, number, f"not a {kind.__name__}: {error}. Remove the line.") from None
+    return records
+
+
+def read_inbox(folder: OrgRunFolder) -> list[Idea]:
+    """The ideas people have added to an org run so far."""
+    return read_lines(folder.inbox, Idea)

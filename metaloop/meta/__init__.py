@@ -1,0 +1,1 @@
+"""Floor 5: statistics, confirmation, comparison, mutation, the meta-loop."""

@@ -1,0 +1,134 @@
+"""What measurement yields: the records behind ``--json``, the leaderboard, the report and MLflow.
+
+Gains are in bits per byte on the ``confirm`` split, positive is better; deltas are bpb differences as the journal
+has them, negative is better. ``docs/measurement.md`` has every formula.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from metaloop.files.run_folder import RunTerms
+from metaloop.vocabulary.records import Config
+
+
+class CurvePointGain(msgspec.Struct, frozen=True, array_like=True):
+    """A step of the anytime curve: from ``gpu_hours`` on, the best confirmed gain so far is ``gain_bpb``."""
+
+    gpu_hours: float
+    gain_bpb: float
+
+
+class ConfirmedMerge(msgspec.Struct, frozen=True):
+    """A merge on trunk: what its merger saw, and what confirmation found on the same change.
+
+    ``confirmed_delta`` is bpb of the commit minus bpb of its parent, mean over the confirmation pairs; a merge is
+    ``false_merge`` where that is not below zero, and ``proven`` where the one-sided paired t test says so at 5 %.
+    ``trunk_gain`` is baseline minus commit. All of them are ``None`` (False) where no pair has both scores.
+    """
+
+    commit: str
+    parent: str
+    proposal: str
+    author: str
+    actor: str
+    changes: Config
+    gpu_hours: float
+    delta: float | None
+    ci95: tuple[float, float] | None
+    repeats: int
+    confirmed_delta: float | None
+    confirmed_ci95: tuple[float, float] | None
+    pairs: int
+    trunk_gain: float | None
+    false_merge: bool
+    proven: bool
+
+
+class OrgRunResult(msgspec.Struct, frozen=True):
+    """One org run, measured. Gains are confirmed on the ``confirm`` split with fresh paired seeds.
+
+    ``finished`` says that the run has ended and every trunk commit was confirmed or tried; before, gains are ``None``.
+    ``pairs`` counts those with a score of baseline and trunk, ``pairs_dropped`` those where a training failed.
+    ``gpu_hours`` and ``utilization`` are counted from the journal, not from the controller's ledger.
+    """
+
+    organization: str
+    seed: int
+    finished: bool
+    gain_bpb: float | None
+    gain_ci95: tuple[float, float] | None
+    pairs: int
+    baseline_bpb: float | None
+    trunk_bpb: float | None
+    gpu_hours: float
+    utilization: float
+    makespan_s: float
+    experiments: int
+    states: dict[str, int]
+    merges: int
+    false_merges: int
+    tokens: int
+    usd: float
+    anytime: tuple[CurvePointGain, ...]
+    anytime_area: float | None
+    confirmation_gpu_hours: float
+    budget_gpu_hours: float = 0.0
+    pairs_dropped: int = 0
+    pair_gains: dict[int, float] = {}
+    unproven_merges: int = 0
+    unconfirmed_merges: int = 0
+    merge_records: tuple[ConfirmedMerge, ...] = ()
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """An organization against another on shared seeds: difference of gains (positive: ours is larger).
+
+    ``over`` says what was paired (``org runs`` or ``pairs``), ``n`` how many; ``p_value`` is the exact two-sided
+    sign-flip test's, which at n values cannot be below 2·2⁻ⁿ.
+    """
+
+    other: str
+    difference_bpb: float
+    ci95: tuple[float, float] | None
+    over: str
+    n: int
+    p_value: float | None
+
+
+class OrganizationResult(msgspec.Struct, frozen=True):
+    """One organization over its seeds: an entry of ``--json``'s ``organizations``.
+
+    ``gain_bpb`` is the mean over org runs; ``gpu_hours``, ``experiments``, ``merges``, ``false_merges``, ``tokens`` and
+    ``usd`` are totals over them; ``gain_per_gpu_hour`` is the mean gain over the mean GPU-hours of an org run.
+    ``gain_ci95`` is a t interval over the org runs; with a single org run, over its confirmation pairs
+    (``interval_over`` says which). ``versus_control`` compares with the strongest control.
+    """
+
+    name: str
+    control: bool
+    seeds: tuple[int, ...]
+    gain_bpb: float | None
+    gain_ci95: tuple[float, float] | None
+    interval_over: str
+    gain_per_gpu_hour: float | None
+    gpu_hours: float
+    utilization: float
+    experiments: int
+    merges: int
+    false_merges: int
+    tokens: int
+    usd: float
+    anytime_area: float | None
+    gpu_hours_to_best_control: float | None
+    org_runs: tuple[OrgRunResult, ...]
+    unproven_merges: int = 0
+    versus_control: Comparison | None = None
+
+
+class Results(msgspec.Struct, frozen=True):
+    """What ``metaloop run --json`` prints: organizations by gain, the best first."""
+
+    organizations: tuple[OrganizationResult, ...]
+    terms: RunTerms
+    out: str

@@ -1,0 +1,97 @@
+"""What a member is asked (:class:`Observation`) and what it may answer (the decisions).
+
+A brain decides and never acts: it gets an observation and returns a decision that carries its declared cost.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from metaloop.vocabulary.records import Candidate, Config, Cost, Head, Idea, Outcome, Proposal
+
+Question = Literal["propose", "review", "judge", "standup"]
+
+
+class Steering(msgspec.Struct, frozen=True):
+    """What a director has laid down for a proposer: knob groups to look at, and a factor on its boldness."""
+
+    focus: tuple[str, ...] = ()
+    boldness_factor: float = 1.0
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """Everything a member knows when it decides.
+
+    ``index`` counts the member's own decisions from 0 and names its seed stream, so that a recreated member
+    decides the same. ``news`` holds the outcomes it has not been shown before (all of them after a rebirth).
+    ``since_merge`` counts finished experiments since the head last moved: the measure of a plateau.
+    """
+
+    question: Question
+    index: int
+    head: Head
+    budget_spent: float
+    news: tuple[Outcome, ...] = ()
+    pending: tuple[Config, ...] = ()
+    ideas: tuple[Idea, ...] = ()
+    steering: Steering = Steering()
+    since_merge: int = 0
+    proposal: Proposal | None = None
+    proposal_config: Config | None = None
+    candidate: Candidate | None = None
+    held: tuple[Candidate, ...] = ()
+
+
+class Propose(msgspec.Struct, frozen=True, tag="propose"):
+    """Try these changes."""
+
+    changes: Config
+    hypothesis: str
+    predicted_delta: float | None = None
+    screen_fraction: float = 0.0
+    screen_margin: float = 0.0
+    idea: str | None = None
+    cost: Cost = Cost()
+
+
+class Pass(msgspec.Struct, frozen=True, tag="pass"):
+    """Nothing to propose now."""
+
+    reason: str
+    cost: Cost = Cost()
+
+
+class Review(msgspec.Struct, frozen=True, tag="review"):
+    """For or against the proposal."""
+
+    approve: bool
+    reason: str
+    cost: Cost = Cost()
+
+
+class Judge(msgspec.Struct, frozen=True, tag="judge"):
+    """A merger's verdict on a candidate.
+
+    ``merge`` moves the branch; ``discard`` ends the candidate; ``repeat`` asks for scores on repeats
+    0 … ``repeats``−1; ``hold`` keeps it for later; ``retest`` asks to train it again on the moved head;
+    ``combine`` trains the changes of ``together`` (held proposals, and this one) as one.
+    """
+
+    verdict: Literal["merge", "discard", "repeat", "hold", "retest", "combine"]
+    reason: str
+    repeats: int = 0
+    together: tuple[str, ...] = ()
+    cost: Cost = Cost()
+
+
+class StandUp(msgspec.Struct, frozen=True, tag="standup"):
+    """What the stand-up decided, by member name; members not named keep their steering."""
+
+    steering: dict[str, Steering]
+    minutes: str
+    cost: Cost = Cost()
+
+
+Decision = Propose | Pass | Review | Judge | StandUp

@@ -1,0 +1,66 @@
+"""Everything metaloop raises on purpose.
+
+::
+
+    MetaloopError                 a person can mend it; the command line prints it and exits with 2
+    ├── FileError                 a file that people write is wrong: carries path and line
+    │   ├── RoleFileError         a role file
+    │   └── OrgFileError          an organization folder
+    ├── UsageError                the command line's own arguments
+    ├── JournalError              a journal that cannot be replayed: carries path and line
+    ├── RepositoryError           git refused
+    ├── BackendError              the cluster cannot host the run
+    └── TrainerError              the trainer cannot serve the request (never: a training that failed)
+
+A training that diverges or crashes is a *result* (``ExperimentResult.state``), not an exception.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MetaloopError(Exception):
+    """Base of all errors that carry a message for a person."""
+
+
+class FileError(MetaloopError):
+    """A file that people write is wrong.
+
+    The message reads ``path:line: what was found, what was expected. How to mend it.``
+    """
+
+    def __init__(self, path: Path | str, line: int | None, message: str) -> None:
+        self.path = Path(path)
+        self.line = line
+        self.message = message
+        where = f"{path}:{line}" if line is not None else f"{path}"
+        super().__init__(f"{where}: {message}")
+
+
+class RoleFileError(FileError):
+    """A role file does not follow the format."""
+
+
+class OrgFileError(FileError):
+    """An organization folder does not follow the format."""
+
+
+class UsageError(MetaloopError):
+    """An argument of the command line makes no sense."""
+
+
+class JournalError(FileError):
+    """A journal that cannot be replayed."""
+
+
+class RepositoryError(MetaloopError):
+    """git refused an operation on an org run's repository."""
+
+
+class BackendError(MetaloopError):
+    """The cluster cannot host the org run."""
+
+
+class TrainerError(MetaloopError):
+    """The trainer cannot serve a request: unknown preset, unknown knob, value out of range."""

@@ -1,0 +1,242 @@
+"""The journal's vocabulary: one record per kind of event, each with its time ``t`` in seconds since the start.
+
+The journal is the truth of an org run. Controllers append an event and then apply it; every state is a replay.
+A field is never removed or given a new meaning; a new one gets a default, so that old journals stay readable.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from metaloop.vocabulary.decisions import Steering
+from metaloop.vocabulary.records import (
+    Config,
+    Cost,
+    Experiment,
+    Idea,
+    Proposal,
+    StopRule,
+    TrainingResult,
+)
+
+
+class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
+    """The org run's terms: budget in device-seconds, devices by name, the target and its identity."""
+
+    t: float
+    organization: str
+    org_digest: str
+    seed: int
+    devices: tuple[str, ...]
+    budget_s: float
+    target: dict[str, str]
+    backend: str
+    version: str
+
+
+class Reserved(msgspec.Struct, frozen=True, tag="reserved"):
+    """The run holds the device from now on and pays for it."""
+
+    t: float
+    device: str
+
+
+class Released(msgspec.Struct, frozen=True, tag="released"):
+    """The run no longer pays for the device."""
+
+    t: float
+    device: str
+
+
+class Proposed(msgspec.Struct, frozen=True, tag="proposed"):
+    """A member proposed; ``config`` is what would be trained."""
+
+    t: float
+    proposal: Proposal
+    config: Config
+    cost: Cost
+
+
+class Passed(msgspec.Struct, frozen=True, tag="passed"):
+    """A member had nothing to propose."""
+
+    t: float
+    actor: str
+    reason: str
+    cost: Cost
+
+
+class Reviewed(msgspec.Struct, frozen=True, tag="reviewed"):
+    """A reviewer's vote."""
+
+    t: float
+    proposal: str
+    actor: str
+    approve: bool
+    reason: str
+    cost: Cost
+
+
+class Rejected(msgspec.Struct, frozen=True, tag="rejected"):
+    """The proposal ends before any training: voted down, a duplicate, or invalid."""
+
+    t: float
+    proposal: str
+    reason: str
+
+
+class Queued(msgspec.Struct, frozen=True, tag="queued"):
+    """The experiment waits for a device."""
+
+    t: float
+    experiment: Experiment
+
+
+class Started(msgspec.Struct, frozen=True, tag="started"):
+    """A device trains the experiment; ``attempt`` counts from 1."""
+
+    t: float
+    experiment: str
+    device: str
+    attempt: int
+    stop: StopRule | None = None
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """The experiment's one final state."""
+
+    t: float
+    experiment: str
+    device: str
+    attempt: int
+    result: TrainingResult
+
+
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
+    """The attempt died with its device or process; the experiment goes back to the queue, once."""
+
+    t: float
+    experiment: str
+    device: str
+    attempt: int
+    reason: str
+
+
+class Dropped(msgspec.Struct, frozen=True, tag="dropped"):
+    """The experiment was queued and never started, because the budget was spent: its final state."""
+
+    t: float
+    experiment: str
+    reason: str
+
+
+class Judged(msgspec.Struct, frozen=True, tag="judged"):
+    """A merger's verdict (see ``decisions.Judge``), with the paired difference it saw."""
+
+    t: float
+    proposal: str
+    actor: str
+    verdict: str
+    reason: str
+    cost: Cost
+    delta: float | None = None
+    ci95: tuple[float, float] | None = None
+    repeats: int = 0
+    together: tuple[str, ...] = ()
+
+
+class Merged(msgspec.Struct, frozen=True, tag="merged"):
+    """The branch moved: ``config`` is its whole new configuration, ``spent_s`` the ledger at that time."""
+
+    t: float
+    branch: str
+    commit: str
+    parent: str
+    proposal: str
+    actor: str
+    author: str
+    config: Config
+    delta: float | None
+    ci95: tuple[float, float] | None
+    repeats: int
+    spent_s: float
+    policy: str
+
+
+class BranchReset(msgspec.Struct, frozen=True, tag="branch_reset"):
+    """A feature branch starts again from trunk (after its integration was accepted or turned down)."""
+
+    t: float
+    branch: str
+    commit: str
+    config: Config
+
+
+class StandUpBegan(msgspec.Struct, frozen=True, tag="standup_began"):
+    """Dispatch stops until the stand-up ends."""
+
+    t: float
+    director: str
+
+
+class StandUpEnded(msgspec.Struct, frozen=True, tag="standup_ended"):
+    """What the stand-up laid down; results are now shared with those who share at stand-ups."""
+
+    t: float
+    director: str
+    steering: dict[str, Steering]
+    minutes: str
+    cost: Cost
+
+
+class IdeaAdded(msgspec.Struct, frozen=True, tag="idea_added"):
+    """An idea entered the research queue."""
+
+    t: float
+    idea: Idea
+
+
+class ActorDied(msgspec.Struct, frozen=True, tag="actor_died"):
+    """A member's process died; it is recreated from the journal."""
+
+    t: float
+    actor: str
+    reason: str
+
+
+class Interrupted(msgspec.Struct, frozen=True, tag="interrupted"):
+    """The whole run died at about this time (its last sign of life) and was taken up again."""
+
+    t: float
+
+
+class RunEnded(msgspec.Struct, frozen=True, tag="run_ended"):
+    """Nothing more will happen."""
+
+    t: float
+    reason: str
+
+
+Event = (
+    RunStarted
+    | Reserved
+    | Released
+    | Proposed
+    | Passed
+    | Reviewed
+    | Rejected
+    | Queued
+    | Started
+    | Finished
+    | Lost
+    | Dropped
+    | Judged
+    | Merged
+    | BranchReset
+    | StandUpBegan
+    | StandUpEnded
+    | IdeaAdded
+    | ActorDied
+    | Interrupted
+    | RunEnded
+)

@@ -1,0 +1,130 @@
+"""The knobs of a target as metaloop sees them: typed, bounded, grouped, documented.
+
+A trainer publishes its :class:`Space`; proposers draw from it, prompts and reports are written from it. Whoever
+owns the target owns the meaning of the knobs, so metaloop knows nothing more about them than this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import msgspec
+
+from metaloop.vocabulary.errors import TrainerError
+from metaloop.vocabulary.text import nearest
+
+Value = bool | int | float | str
+"""What a knob can hold."""
+
+
+class Knob(msgspec.Struct, frozen=True):
+    """One typed setting of the target.
+
+    ``low``/``high`` bound float and int knobs (inclusive); ``log`` says that ratios, not differences, are even
+    steps; ``choices`` lists what a choice knob may hold (a bool knob has ``(False, True)``).
+    """
+
+    name: str
+    group: str
+    kind: Literal["float", "int", "bool", "choice"]
+    default: Value
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Value, ...] = ()
+    meaning: str = ""
+    source: str = ""
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in ("float", "int")
+
+    def to_unit(self, value: Value) -> float:
+        """Position of a numeric value in [0, 1] on the knob's own scale; of a categorical one, index/(n-1)."""
+        if not self.numeric:
+            return self.choices.index(value) / max(1, len(self.choices) - 1)
+        low, high, x = float(self.low or 0.0), float(self.high or 0.0), float(value)
+        if self.log:
+            low, high, x = math.log(low), math.log(high), math.log(x)
+        return (x - low) / (high - low) if high > low else 0.0
+
+    def from_unit(self, unit: float) -> Value:
+        """The value at a position in [0, 1]; positions outside are clipped. Floats keep 4 significant digits."""
+        unit = min(1.0, max(0.0, unit))
+        if not self.numeric:
+            return self.choices[min(len(self.choices) - 1, int(unit * len(self.choices)))]
+        low, high = float(self.low or 0.0), float(self.high or 0.0)
+        x = math.exp(math.log(low) + unit * (math.log(high) - math.log(low))) if self.log else low + unit * (high - low)
+        if self.kind == "int":
+            return int(min(high, max(low, round(x))))
+        return min(high, max(low, float(f"{x:.4g}")))
+
+    def sample(self, rng: random.Random) -> Value:
+        """A value drawn evenly on the knob's own scale."""
+        return self.from_unit(rng.random())
+
+    def check(self, value: Value) -> Value:
+        """``value`` in the knob's own type, or a :class:`TrainerError` that says what was expected."""
+        if self.kind in ("bool", "choice"):
+            if value not in self.choices or isinstance(value, bool) != isinstance(self.choices[0], bool):
+                wanted = ", ".join(map(str, self.choices))
+                raise TrainerError(f"knob {self.name} must be one of {wanted}, got {value!r}.")
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise TrainerError(f"knob {self.name} must be a number, got {value!r}.")
+        if self.kind == "int" and value != int(value):
+            raise TrainerError(f"knob {self.name} must be a whole number, got {value!r}.")
+        if not float(self.low or 0.0) <= value <= float(self.high or 0.0):
+            raise TrainerError(f"knob {self.name} must lie in [{self.low}, {self.high}], got {value!r}.")
+        return int(value) if self.kind == "int" else float(value)
+
+
+class Space:
+    """The knobs of a target, in the order the trainer lists them."""
+
+    def __init__(self, knobs: tuple[Knob, ...]) -> None:
+        self._knobs = {knob.name: knob for knob in knobs}
+
+    def __iter__(self) -> Iterator[Knob]:
+        return iter(self._knobs.values())
+
+    def __len__(self) -> int:
+        return len(self._knobs)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._knobs
+
+    def __getitem__(self, name: str) -> Knob:
+        """The knob of that name; :class:`TrainerError` names the nearest known one."""
+        if name not in self._knobs:
+            raise TrainerError(f"unknown knob {name!r}{nearest(name, self._knobs)}.")
+        return self._knobs[name]
+
+    @property
+    def knobs(self) -> tuple[Knob, ...]:
+        return tuple(self._knobs.values())
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Group names in order of first appearance."""
+        return tuple(dict.fromkeys(knob.group for knob in self))
+
+    def in_groups(self, groups: tuple[str, ...]) -> tuple[Knob, ...]:
+        """The knobs of ``groups``; all knobs where ``groups`` is empty."""
+        return tuple(knob for knob in self if not groups or knob.group in groups)
+
+    def defaults(self) -> dict[str, Value]:
+        """The baseline configuration."""
+        return {knob.name: knob.default for knob in self}
+
+    def digest(self) -> str:
+        """Identity of the space: changes when any knob changes."""
+        return hashlib.sha256(msgspec.json.encode(self.knobs)).hexdigest()[:16]
+
+    def validate(self, changes: Mapping[str, Value]) -> dict[str, Value]:
+        """``changes`` with every name known and every value in type and range."""
+        return {name: self[name].check(value) for name, value in changes.items()}

@@ -1,0 +1,48 @@
+"""The budget ledger, against an account kept by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metaloop.files.ledger import BudgetLedger
+from metaloop.vocabulary.records import Cost
+
+spans = st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e3)), min_size=1, max_size=8)
+
+
+@given(spans)
+def test_allocated_time_is_the_sum_of_all_holdings(spans: list[tuple[float, float]]) -> None:
+    ledger = BudgetLedger(budget_s=100.0)
+    for index, (start, length) in enumerate(spans):
+        ledger.reserve(f"d{index}", start)
+        ledger.release(f"d{index}", start + length)
+    assert ledger.spent_s(1e6) == pytest.approx(sum(length for _, length in spans))
+    assert not ledger.held
+
+
+def test_a_held_device_costs_as_time_goes_by() -> None:
+    ledger = BudgetLedger(budget_s=10.0)
+    ledger.reserve("a", 1.0)
+    ledger.reserve("b", 2.0)
+    assert ledger.spent_s(4.0) == 5.0
+    assert ledger.share(4.0) == 0.5
+    ledger.release("a", 4.0)
+    assert ledger.spent_s(6.0) == 7.0
+
+
+def test_a_device_is_held_once() -> None:
+    ledger = BudgetLedger()
+    ledger.reserve("a", 0.0)
+    with pytest.raises(ValueError, match="already reserved"):
+        ledger.reserve("a", 1.0)
+    with pytest.raises(KeyError):
+        ledger.release("b", 1.0)
+
+
+def test_declared_tokens_and_dollars_add_up() -> None:
+    ledger = BudgetLedger()
+    ledger.charge(Cost(1.0, 10, 0.5))
+    ledger.charge(Cost(2.0, 5, 0.25))
+    assert (ledger.tokens, ledger.usd, ledger.spent_s(99.0)) == (15, 0.75, 0.0)

@@ -1,0 +1,83 @@
+"""Parametric mutation: always a valid organization, and a diff that reads like a review."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metaloop.brains.optuna_space import distribution
+from metaloop.files.org_file import OrgFile, read_organization, write_files
+from metaloop.files.role_file import effective_policy
+from metaloop.meta.mutation import genome, mutate
+from metaloop.vocabulary.errors import TrainerError
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = {path.name: read_organization(path) for path in sorted((ROOT / "orgs").iterdir()) if path.is_dir()}
+
+
+def changed_lines(before: OrgFile, after: OrgFile) -> list[str]:
+    old, new = before.document.text.splitlines(), after.document.text.splitlines()
+    return [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_every_mutation_is_valid_and_holds_what_was_set(data: st.DataObject) -> None:
+    organization = SHIPPED[data.draw(st.sampled_from(sorted(SHIPPED)))]
+    genes = genome(organization)
+    names = data.draw(st.lists(st.sampled_from(sorted(genes)), min_size=1, max_size=4, unique=True))
+    values = {name: genes[name].knob.from_unit(data.draw(st.floats(0, 1))) for name in names}
+    child = mutate(organization, values)
+    after = genome(child)
+    assert {name: after[name].value for name in names} == values
+    untouched = set(genes) - set(names)
+    assert {n: after[n].value for n in untouched} == {n: genes[n].value for n in untouched}
+    assert child.to_organization().members
+    assert len(child.roles) == len(organization.roles)
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_the_null_mutation_changes_nothing(name: str) -> None:
+    parent = SHIPPED[name]
+    child = mutate(parent, {n: gene.value for n, gene in genome(parent).items()})
+    changed = changed_lines(parent, child)
+    assert all("control" in line for line in changed)
+    assert not child.settings["control"]
+
+
+def test_one_gene_is_one_line() -> None:
+    parent = SHIPPED["daily-standup"]
+    name = next(n for n in genome(parent) if n.endswith("boldness"))
+    changed = changed_lines(parent, mutate(parent, {name: 0.37}))
+    added = [line for line in changed if line[0] == "+"]
+    assert any("0.37" in line for line in added)
+    assert len(changed) <= 3, changed
+
+
+def test_a_child_is_written_whole(tmp_path: Path) -> None:
+    parent = SHIPPED["solo-greedy"]
+    name = next(n for n in genome(parent) if n.endswith("boldness"))
+    written = write_files(mutate(parent, {name: 0.5}), tmp_path / "child-1")
+    assert written.name == "child-1"
+    alone = read_organization(tmp_path / "child-1", library=tmp_path / "nowhere")
+    entry = alone.members[0]
+    assert effective_policy(alone.roles[entry.role], entry.policy)["boldness"] == 0.5
+
+
+def test_a_value_out_of_range_is_refused() -> None:
+    parent = SHIPPED["solo-greedy"]
+    name = next(n for n in genome(parent) if n.endswith("boldness"))
+    with pytest.raises(TrainerError, match="must lie in"):
+        mutate(parent, {name: 7.0})
+
+
+def test_distributions_keep_the_schema_s_bounds() -> None:
+    for gene in genome(SHIPPED["careful-lab"]).values():
+        made = distribution(gene.knob)
+        assert made._contains(made.to_internal_repr(gene.value))
+        if gene.knob.numeric:
+            assert (made.low, made.high, made.log) == (gene.knob.low, gene.knob.high, gene.knob.log)  # type: ignore[attr-defined]
