@@ -49,7 +49,7 @@ class _Training:
     """The mutable middle of one training: model, optimizer, data stream and counters."""
 
     def __init__(self, request: TrainRequest, corpus: Corpus, device: torch.device) -> None:
-        self.started = time.perf_counter()
+        self.started, self.cpu_started = time.perf_counter(), time.process_time()
         self.request, self.corpus, self.device = request, corpus, device
         self.config: Config = resolve(request.knobs)
         self.preset: Preset = preset(request.preset)
@@ -209,6 +209,7 @@ def _result(run: _Training, state: str, message: str = "", bpb: Mapping[str, flo
     tokens = run.shape.batch * run.shape.sequence
     return TrainResult(
         state=state, bpb=bpb or {}, curve=tuple(run.curve), seconds=run.elapsed(),
+        cpu_seconds=time.process_time() - run.cpu_started,
         startup_seconds=run.startup_seconds, steps=run.step, tokens=run.step * tokens,
         flops=run.step * run.flops_per_step, parameters=run.parameters, peak_bytes=_peak_bytes(run.device),
         message=message,

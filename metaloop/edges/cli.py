@@ -23,6 +23,7 @@ COMMANDS = MappingProxyType(
             "metaloop.edges.commands.evolve:evolve_command",
             "Mutate an organization's policies, keep the best.",
         ),
+        "record": ("metaloop.edges.commands.record:record_command", "Record real trainings for a surrogate."),
         "replay": ("metaloop.edges.commands.replay:replay_command", "Rebuild an org run's state from its journal."),
         "idea": ("metaloop.edges.commands.idea:idea_group", "Hand ideas to a running organization."),
     }

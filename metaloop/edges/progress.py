@@ -50,6 +50,15 @@ class Progress:
         self.say(f"{name} seed {seed}: {last}")
 
     @contextmanager
+    def trainings(self, total: int, what: str) -> Iterator[Callable[[object], None]]:
+        """Follows many trainings: how many are done, and the time left."""
+        from rich.progress import Progress as Bars
+
+        with Bars(console=self._console, transient=True, disable=self._plain) as bars:
+            task = bars.add_task(what, total=total)
+            yield lambda _: bars.update(task, advance=1)
+
+    @contextmanager
     def confirmation(self, name: str, seed: int) -> Iterator[Callable[[int, int], None]]:
         """Follows the confirmation of one org run."""
         from rich.progress import Progress as Bars

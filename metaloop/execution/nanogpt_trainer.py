@@ -94,6 +94,7 @@ class NanogptTrainer:
             tokens=result.tokens,
             flops=result.flops,
             message=result.message,
+            cpu_seconds=result.cpu_seconds,
         )
 
 

@@ -56,6 +56,20 @@ class Trainer(Protocol):
         ...
 
 
+class SimulatedTrainer(Trainer, Protocol):
+    """A trainer that says what a training would have come to, in no time of its own: what the simulator hosts.
+
+    The same request gives the same result, whatever was asked before. ``train`` is ``simulate`` at speed 1.
+    """
+
+    def simulate(self, request: TrainingRequest, speed: float) -> TrainingResult:
+        """The result on a device of ``speed`` times the nominal one, its ``seconds`` and curve in virtual time.
+
+        A target whose budget is counted in seconds gets a worse score on a slow device, any other a later one.
+        """
+        ...
+
+
 TARGETS: Mapping[str, str] = MappingProxyType({"nanogpt": "metaloop.execution.nanogpt_trainer"})
 """Trainer names and the module that has ``describe(spec) -> Target`` and ``make(spec, gpu) -> Trainer``."""
 

@@ -78,7 +78,8 @@ class TrainingRequest(msgspec.Struct, frozen=True):
 
 
 class TrainingResult(msgspec.Struct, frozen=True):
-    """What a trainer answers. ``seconds`` is device time, start-up and evaluation included."""
+    """What a trainer answers. ``seconds`` is device time, start-up and evaluation included; ``cpu_seconds`` the
+    processor time of the trainer's process meanwhile (0 where it is not known)."""
 
     state: FinalState
     seconds: float
@@ -88,6 +89,7 @@ class TrainingResult(msgspec.Struct, frozen=True):
     tokens: int = 0
     flops: float = 0.0
     message: str = ""
+    cpu_seconds: float = 0.0
 
 
 class Idea(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ from nanogpt.train import CurvePoint, StopRule, TrainRequest, TrainResult, train
 def repeatable(result: TrainResult) -> dict[str, object]:
     """Everything of a result that does not depend on the clock or on the process."""
     kept = result.to_dict()
-    for name in ("seconds", "startup_seconds", "peak_bytes"):
+    for name in ("seconds", "cpu_seconds", "startup_seconds", "peak_bytes"):
         del kept[name]
     for point in kept["curve"]:
         del point["seconds"]
