@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint unit bench-nanogpt signal clean help
+.PHONY: setup demo test lint unit bench-nanogpt bench-sim h100-course faults signal clean help
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ unit: setup
 
 bench-nanogpt: setup ## Tokens per second beside karpathy/nanoGPT: make bench-nanogpt PEER=path/to/nanoGPT
 	$(BIN)/python bench/nanogpt_tokens_per_second.py --peer $(PEER)
+
+h100-course: setup ## The published H100 course beside the same loop on 500 drawn worlds
+	$(BIN)/python bench/h100_course.py --worlds 500 --picture docs/img/h100-course.svg
 
 signal: setup ## Seed noise against the spread of configurations, for the cpu-tiny preset
 	$(BIN)/python -m nanogpt.signal_to_noise --preset cpu-tiny

@@ -16,12 +16,11 @@ from torch import Tensor, nn
 
 from nanogpt.knobs import Config
 from nanogpt.model import GPT
-from nanogpt.presets import Shape
+from nanogpt.presets import NEWTON_SCHULZ_STEPS, Shape, newton_schulz_flops
 
 # Quintic iteration p(x) = a x + b x^3 + c x^5 that drives singular values in (0, 1] to about 1 in five steps.
 # Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon (the coefficients maximize the slope at 0).
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-NEWTON_SCHULZ_STEPS = 5
 # Liu et al. 2025, arXiv:2502.16982, section 2.2: 0.2 sqrt(max(m, n)) gives Muon's update AdamW's typical RMS.
 MUON_RMS = 0.2
 ADAM_EPS = 1e-8  # Kingma and Ba 2014; at 1e-6 and above it would act as a knob
@@ -80,12 +79,6 @@ def newton_schulz(stack: Tensor) -> Tensor:
         polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         x = torch.baddbmm(x, polynomial, x, beta=a)
     return (x.transpose(1, 2) if tall else x).to(stack.dtype)
-
-
-def newton_schulz_flops(rows: int, columns: int) -> float:
-    """FLOPs of `newton_schulz` on one matrix: per step, two products m x m x n and one m x m x m."""
-    m, n = sorted((rows, columns))
-    return NEWTON_SCHULZ_STEPS * 2.0 * (2 * m * m * n + m**3)
 
 
 def _row_blocks(shape: Shape, config: Config, name: str, parameter: Tensor) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ from typing import Final
 
 from nanogpt.knobs import Config, nearest
 
+NEWTON_SCHULZ_STEPS: Final = 5  # Jordan et al. 2024, kellerjordan.github.io/posts/muon
+
 
 class PresetError(ValueError):
     """A preset that does not exist."""
@@ -155,3 +157,19 @@ def flops_per_token(shape: Shape, config: Config) -> float:
     per_layer = projections + mlp_matrices * shape.width * shape.hidden
     spans = sum(12 * attention * window for window in shape.windows)
     return 6.0 * (shape.depth * per_layer + shape.width * shape.vocab) + spans
+
+
+def newton_schulz_flops(rows: int, columns: int) -> float:
+    """FLOPs of Muon's orthogonalization of one matrix: per step, two products m x m x n and one m x m x m."""
+    m, n = sorted((rows, columns))
+    return NEWTON_SCHULZ_STEPS * 2.0 * (2 * m * m * n + m**3)
+
+
+def muon_flops_per_step(shape: Shape, config: Config) -> float:
+    """FLOPs that Muon spends on orthogonalizing all block matrices in one step; 0 under AdamW."""
+    if config.matrix_optimizer != "muon":
+        return 0.0
+    q, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    ups = 2 if config.activation == "swiglu" else 1
+    matrices = ((q, 2), (kv, 2), (shape.hidden, ups + 1))  # (queries, out), (keys, values), (up, gate, down)
+    return shape.depth * sum(count * newton_schulz_flops(rows, shape.width) for rows, count in matrices)

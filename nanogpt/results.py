@@ -60,9 +60,9 @@ class TrainResult:
     """How a training ended. `state` is one of `STATES`; `bpb` maps split to bits per byte, only if it is "ok".
 
     `seconds` is all of it: start-up, compilation, training, evaluation; `cpu_seconds` is the processor time that this
-    process spent meanwhile, which other processes on the machine cannot inflate by taking turns. `startup_seconds` is until the first step
-    (on CUDA until the end of the first step, which compiles). `peak_bytes` is the device's peak allocation on
-    CUDA and the process's peak resident size elsewhere, earlier trainings of a warm process included.
+    process spent meanwhile, which other processes cannot inflate by taking turns. `startup_seconds` is until the
+    first step (on CUDA until the end of the first step, which compiles). `peak_bytes` is the device's peak allocation
+    on CUDA and the process's peak resident size elsewhere, earlier trainings of a warm process included.
     """
 
     state: str

@@ -7,9 +7,14 @@ where the last one died. Only the outstanding asks are not journaled: nobody has
 
 from __future__ import annotations
 
-from functools import singledispatchmethod
+from collections.abc import Callable
+from typing import Any
 
-from metaloop.actors import judging, proposing
+from metaloop.actors import judging, proposing, reviewing
+from metaloop.actors.bench import Bench
+from metaloop.actors.devices import Devices
+from metaloop.actors.entries import INTERRUPTED
+from metaloop.actors.integrating import Integrator
 from metaloop.actors.messages import (
     ActorLost,
     Command,
@@ -24,9 +29,9 @@ from metaloop.actors.messages import (
     Wake,
     Woken,
 )
+from metaloop.actors.reviewing import ReviewDesk
 from metaloop.actors.run_context import Asked, RunContext
 from metaloop.actors.screening import stop_rule
-from metaloop.actors.state import INTERRUPTED
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.decisions import Decision, StandUp
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
@@ -35,14 +40,29 @@ from metaloop.vocabulary.seeds import training_seed
 MOST_LOSSES = 2
 """An experiment whose device dies this often is a crash: more likely its own doing than the machine's."""
 
+ROUNDING = 1e-9
+"""Relative: by this much the timer for the end of the budget comes late, so that it never comes a rounding early."""
+
 
 class Controller:
     """One org run. Feed it messages until :attr:`ended`."""
 
     def __init__(self, context: RunContext) -> None:
         self._run = context
-        self._down: set[str] = set()
+        self._devices = Devices(context.state)
+        self._reviews = ReviewDesk(context)
+        self._bench = Bench(context)
+        self._integrator = Integrator(context)
         self._standup: StandUp | None = None
+        self._rules: dict[type, Callable[[Any, float], None]] = {
+            Decided: self._take_decision,
+            ActorLost: self._take_death,
+            Trained: self._take_result,
+            DeviceLost: self._take_loss,
+            DeviceReady: self._take_return,
+            IdeaArrived: self._take_idea,
+            Woken: self._wake,
+        }
 
     @property
     def ended(self) -> bool:
@@ -53,7 +73,9 @@ class Controller:
         self._run.record(terms)
         for device in terms.devices:
             self._run.record(ev.Reserved(terms.t, device))
+        self._devices.offer_idle()
         proposing.measure_trunk(self._run, terms.t)
+        self._wake_at_the_end(terms.t)
         return self._go_on(terms.t)
 
     def resume(self, died_at: float) -> list[Command]:
@@ -67,69 +89,69 @@ class Controller:
             run.record(ev.Lost(died_at, experiment, device, attempt, INTERRUPTED))
         for device in started.devices:
             run.record(ev.Reserved(died_at, device))
+        self._devices.offer_idle()
+        self._wake_at_the_end(died_at)
         return self._go_on(died_at)
 
     def handle(self, message: Message, now: float) -> list[Command]:
         """What follows from ``message``; nothing, once the run has ended."""
         if self.ended:
             return []
-        self._take(message, now)
+        self._rules[type(message)](message, now)
         return self._go_on(now)
 
-    @singledispatchmethod
-    def _take(self, message: Message, now: float) -> None:
-        raise TypeError(f"no rule for message {type(message).__name__} at {now}")
-
-    @_take.register
-    def _(self, message: Decided, now: float) -> None:
+    def _take_decision(self, message: Decided, now: float) -> None:
         asked = self._run.asked.get(message.actor)
-        if asked is None or asked.ask != message.ask:
-            return
-        del self._run.asked[message.actor]
-        self._decided(asked, message.decision, now)
+        if asked is not None and asked.ask == message.ask:
+            self._run.answered(message.actor)
+            self._decided(asked, message.decision, now)
 
-    @_take.register
-    def _(self, message: ActorLost, now: float) -> None:
-        self._run.lose_actor(message.actor, message.reason, now)
+    def _take_death(self, message: ActorLost, now: float) -> None:
+        """A death is news unless it names a question that is no longer open: that one has been asked again."""
+        asked = self._run.asked.get(message.actor)
+        if message.ask is None or (asked is not None and asked.ask == message.ask):
+            self._run.lose_actor(message.actor, message.reason, now)
 
-    @_take.register
-    def _(self, message: Trained, now: float) -> None:
+    def _take_result(self, message: Trained, now: float) -> None:
         state = self._run.state.experiments.get(message.experiment)
         if state is None or state.device != message.device or state.attempt != message.attempt:
             return
         self._run.record(ev.Finished(now, message.experiment, message.device, message.attempt, message.result))
+        self._devices.offer(message.device)
 
-    @_take.register
-    def _(self, message: DeviceLost, now: float) -> None:
-        self._down.add(message.device)
-        experiment = self._run.state.running.get(message.device)
+    def _take_loss(self, message: DeviceLost, now: float) -> None:
+        if self._devices.lost(message):
+            self._lose_training(message.device, message.reason, now)
+
+    def _take_return(self, message: DeviceReady, now: float) -> None:
+        """The device can be used again; what it trained in an earlier life is lost, even if nobody has said so yet."""
+        if self._devices.ready(message) and message.life is not None:
+            self._lose_training(message.device, "its process was replaced", now)
+            self._devices.offer(message.device)
+
+    def _lose_training(self, device: str, reason: str, now: float) -> None:
+        experiment = self._run.state.running.get(device)
         if experiment is None:
             return
         state = self._run.state.experiments[experiment]
         if state.losses + 1 >= MOST_LOSSES:
-            result = TrainingResult("crash", now - state.started, message=f"its device died twice: {message.reason}")
-            self._run.record(ev.Finished(now, experiment, message.device, state.attempt, result))
+            result = TrainingResult("crash", now - state.started, message=f"its device died twice: {reason}")
+            self._run.record(ev.Finished(now, experiment, device, state.attempt, result))
         else:
-            self._run.record(ev.Lost(now, experiment, message.device, state.attempt, message.reason))
+            self._run.record(ev.Lost(now, experiment, device, state.attempt, reason))
 
-    @_take.register
-    def _(self, message: DeviceReady, _now: float) -> None:
-        self._down.discard(message.device)
-
-    @_take.register
-    def _(self, message: IdeaArrived, now: float) -> None:
+    def _take_idea(self, message: IdeaArrived, now: float) -> None:
         if message.idea.id not in self._run.state.ideas_known:
             self._run.record(ev.IdeaAdded(now, message.idea))
 
-    @_take.register
-    def _(self, _message: Woken, _now: float) -> None:
+    def _wake(self, _message: Woken, _now: float) -> None:
         """Being awake is all: whatever is due follows from the state."""
 
     def _decided(self, asked: Asked, decision: Decision, now: float) -> None:
         if asked.question == "propose":
             proposing.take_proposal(self._run, asked, decision, now)
         elif asked.question == "review":
-            proposing.take_review(self._run, asked, decision, now)
+            reviewing.take_review(self._run, asked, decision, now)
         elif asked.question == "judge":
             judging.take_verdict(self._run, asked, decision, now)
         elif isinstance(decision, StandUp):
@@ -146,7 +168,7 @@ class Controller:
         run = self._run
         if run.state.standup_since is None:
             return
-        director = run.organization.of_kind("director")[0].name
+        director = run.of_kind("director")[0].name
         meeting = self._standup
         if meeting is None and run.retired(director):
             meeting = StandUp({}, "the director is gone")
@@ -159,18 +181,17 @@ class Controller:
         """Do everything that the state now calls for, and hand over the commands."""
         run = self._run
         self._end_standup(now)
-        exhausted = run.state.ledger.share(now) >= 1.0
+        exhausted = run.share(now) >= 1.0
         if exhausted:
             self._wind_up(now)
         else:
             self._stand_up(now)
-            judging.integrate(run, now)
-        proposing.settle_reviews(run, now)
-        judging.pump(run, now, exhausted)
+            self._integrator.integrate(now)
+            self._reviews.settle(now)
+        self._bench.pump(now, exhausted)
         if not exhausted and run.state.standup_since is None:
             self._dispatch(now)
-            proposing.ask_proposers(run, now, self._idle())
-            self._dispatch(now)
+            proposing.ask_proposers(run, now, self._devices.free())
         if exhausted:
             self._end_if_done(now)
         if not (self.ended or run.state.running or run.asked):
@@ -178,15 +199,18 @@ class Controller:
         commands, run.out = run.out, []
         return commands
 
-    def _idle(self) -> list[str]:
-        state = self._run.state
-        return [d for d in state.ledger.held if d not in state.running and d not in self._down]
+    def _wake_at_the_end(self, now: float) -> None:
+        """Be awake when the budget is spent: while everybody waits for one slow thinker, no message comes in."""
+        ledger = self._run.state.ledger
+        left = max(0.0, ledger.budget_s - ledger.spent_s(now))
+        if ledger.held:
+            self._run.out.append(Wake((now + left / len(ledger.held)) * (1.0 + ROUNDING)))
 
     def _dispatch(self, now: float) -> None:
         run = self._run
-        for device in self._idle():
-            experiment = run.state.queue.peek()
-            if experiment is None:
+        while (experiment := run.state.queue.peek()) is not None:
+            device = self._devices.next_free()
+            if device is None:
                 return
             stop = stop_rule(run.state, experiment)
             attempt = run.state.experiments[experiment.id].attempt + 1
@@ -197,7 +221,7 @@ class Controller:
 
     def _stand_up(self, now: float) -> None:
         run = self._run
-        cadence, directors = run.organization.cadence, run.organization.of_kind("director")
+        cadence, directors = run.organization.cadence, run.of_kind("director")
         if not cadence.standup_every or not directors or run.retired(directors[0].name):
             return
         due = run.state.finished - run.state.standup_at >= cadence.standup_every
@@ -209,10 +233,9 @@ class Controller:
     def _wind_up(self, now: float) -> None:
         """The budget is spent: nothing new is started, idle devices go back."""
         run = self._run
-        for experiment in run.state.queue.snapshot():
+        for experiment in run.state.queue.snapshot() if run.state.queue else ():
             run.record(ev.Dropped(now, experiment.id, "the budget was spent"))
-        held = [d for d in run.state.ledger.held if d not in run.state.running]
-        for device in held:
+        for device in sorted(run.state.idle, key=run.state.ranks.__getitem__):
             run.record(ev.Released(now, device))
             run.out.append(GiveBack(device))
 

@@ -20,10 +20,15 @@ class Decided(msgspec.Struct, frozen=True):
 
 
 class ActorLost(msgspec.Struct, frozen=True):
-    """A member's process died before it answered; the backend has made a new, empty one."""
+    """A member's process died before it answered; the backend has made a new, empty one.
+
+    ``ask`` is the question that died with it, by which a message that arrives twice is known; ``None``: it was asked
+    nothing, or the backend delivers every message once.
+    """
 
     actor: str
     reason: str
+    ask: int | None = None
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -36,16 +41,22 @@ class Trained(msgspec.Struct, frozen=True):
 
 
 class DeviceLost(msgspec.Struct, frozen=True):
-    """A device's process died; whatever it trained is lost. The run goes on paying for the device."""
+    """A device's process died; whatever it trained is lost. The run goes on paying for the device.
+
+    ``life`` counts the device's processes from 0, and says which one died, by which a message that arrives twice or
+    late is known; ``None``: the backend delivers every message once and in order.
+    """
 
     device: str
     reason: str
+    life: int | None = None
 
 
 class DeviceReady(msgspec.Struct, frozen=True):
-    """A device's process is back."""
+    """A device's process is back; ``life`` is the number of the new one (see :class:`DeviceLost`)."""
 
     device: str
+    life: int | None = None
 
 
 class IdeaArrived(msgspec.Struct, frozen=True):
@@ -62,7 +73,10 @@ Message = Decided | ActorLost | Trained | DeviceLost | DeviceReady | IdeaArrived
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """Put the observation before the member. ``reborn``: forget what an earlier life of it has seen."""
+    """Put the observation before the member. ``reborn``: forget what an earlier life of it has seen.
+
+    ``ask`` grows from question to question, over the lives of a controller too.
+    """
 
     ask: int
     actor: str

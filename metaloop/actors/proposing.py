@@ -1,12 +1,12 @@
-"""From an idle device to a queued experiment: asking proposers, reviewing, queueing."""
+"""From an idle device to a queued experiment: asking proposers, taking proposals, queueing."""
 
 from __future__ import annotations
 
+from metaloop.actors.entries import BranchState, ProposalState
 from metaloop.actors.messages import Wake
 from metaloop.actors.run_context import Asked, RunContext
-from metaloop.actors.state import BranchState, ProposalState
 from metaloop.vocabulary import events as ev
-from metaloop.vocabulary.decisions import Decision, Pass, Propose, Review
+from metaloop.vocabulary.decisions import Decision, Pass, Propose
 from metaloop.vocabulary.errors import TrainerError
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.records import TRUNK, Cost, Experiment, Proposal, Purpose, digest, effective
@@ -19,26 +19,20 @@ PRIORITY: dict[Purpose, int] = {"incumbent": 4, "integration": 3, "combination":
 """What a device trains first: what others wait for."""
 
 
-def ask_proposers(run: RunContext, now: float, idle: list[str]) -> None:
-    """Ask as many proposers as there are devices (and places to look ahead) without work."""
-    if not idle and not run.organization.cadence.lookahead:
+def ask_proposers(run: RunContext, now: float, idle: int) -> None:
+    """Ask as many proposers as there are devices (``idle``, and places to look ahead) without work."""
+    lookahead = run.organization.cadence.lookahead
+    if not idle and not lookahead:
         return
-    open_asks = sum(asked.question == "propose" for asked in run.asked.values())
-    in_review = sum(run.state.proposals[i].status == "review" for i in run.state.live.values())
-    wanted = len(idle) + run.organization.cadence.lookahead - len(run.state.queue) - in_review - open_asks
-    proposers = run.organization.of_kind("proposer")
+    wanted = idle + lookahead - len(run.state.queue) - len(run.state.in_review) - run.open["propose"]
+    proposers = run.of_kind("proposer")
     for _ in range(wanted):
         able = [m for m in proposers if run.free(m) and not _rests(run, m, now)]
         if not able:
             break
-        chosen = min(able, key=lambda m: run.state.decisions[m.name])
-        run.ask(
-            chosen, "propose", now, pending=run.pending(), ideas=tuple(run.state.ideas.values()) if _inbox(run) else ()
-        )
-
-
-def _inbox(run: RunContext) -> bool:
-    return run.organization.inbox
+        chosen = min(able, key=lambda m: run.state.decisions[m.name]) if len(able) > 1 else able[0]
+        ideas = tuple(run.state.ideas.values()) if run.organization.inbox else ()
+        run.ask(chosen, "propose", now, pending=run.pending(), ideas=ideas)
 
 
 def _rests(run: RunContext, member: Member, now: float) -> bool:
@@ -79,7 +73,7 @@ def take_proposal(run: RunContext, asked: Asked, decision: Decision, now: float)
         idea=decision.idea,
     )
     state = open_proposal(run, proposal, branch, now, decision)
-    if state is not None and not _reviewers(run, state.proposal):
+    if state is not None and not reviewers(run, state.proposal):
         enqueue(run, state, 0, now)
     if run.state.rejected_in_a_row[member.name] >= PATIENCE:
         _rest(run, member.name, now)
@@ -111,7 +105,7 @@ def _known(run: RunContext, key: str, branch: BranchState, proposal: Proposal) -
 
     What grew out of other proposals may have been trained (on a feature branch, say): it is judged by that score.
     """
-    if key == digest(branch.config):
+    if key == branch.key:
         return "duplicate: it is the head itself"
     if key in run.state.live:
         return f"duplicate of {run.state.live[key]}, which is on its way"
@@ -121,48 +115,12 @@ def _known(run: RunContext, key: str, branch: BranchState, proposal: Proposal) -
     return f"duplicate of {earlier}, which was trained" if earlier else None
 
 
-def _reviewers(run: RunContext, proposal: Proposal) -> tuple[Member, ...]:
+def reviewers(run: RunContext, proposal: Proposal) -> tuple[Member, ...]:
+    """Who votes on the proposal."""
     if run.organization.quorum == 0 or proposal.purpose != "candidate":
         return ()
-    return run.recipients(run.member(proposal.author), "reviewer")
-
-
-def settle_reviews(run: RunContext, now: float) -> None:
-    """Ask for missing votes; queue what has its quorum, reject what cannot get it any more."""
-    waiting = [run.state.proposals[i] for i in list(run.state.live.values())]
-    for state in waiting:
-        if state.status == "review":
-            _settle(run, state, now)
-
-
-def _settle(run: RunContext, state: ProposalState, now: float) -> None:
-    reviewers = _reviewers(run, state.proposal)
-    quorum = min(run.organization.quorum, len(reviewers))
-    approvals = sum(state.votes.values())
-    missing = [m for m in reviewers if m.name not in state.votes]
-    if approvals >= quorum:
-        enqueue(run, state, 0, now)
-    elif approvals + len(missing) < quorum:
-        run.record(ev.Rejected(now, state.proposal.id, "voted down"))
-    else:
-        for reviewer in missing:
-            run.ask(
-                reviewer,
-                "review",
-                now,
-                about=state.proposal.id,
-                branch=run.state.branches[state.proposal.branch],
-                proposal=state.proposal,
-                proposal_config=state.config,
-                pending=run.pending(),
-            )
-
-
-def take_review(run: RunContext, asked: Asked, decision: Decision, now: float) -> None:
-    """Record a vote."""
-    assert isinstance(decision, Review)
-    assert asked.about is not None
-    run.record(ev.Reviewed(now, asked.about, asked.member.name, decision.approve, decision.reason, decision.cost))
+    author = run.member(proposal.author)
+    return run.recipients(author, "reviewer") if author is not None else ()
 
 
 def enqueue(run: RunContext, state: ProposalState, repeat: int, now: float) -> None:
@@ -173,7 +131,7 @@ def enqueue(run: RunContext, state: ProposalState, repeat: int, now: float) -> N
 
 def enqueue_incumbent(run: RunContext, branch: BranchState, repeat: int, now: float) -> None:
     """Queue a training of a branch head, unless one was asked for."""
-    if (digest(branch.config), repeat) not in run.state.asked_for:
+    if (branch.key, repeat) not in run.state.asked_for:
         add_experiment(run, branch.config, repeat, branch.name, ("incumbent", None), now)
 
 

@@ -10,7 +10,11 @@ from metaloop.vocabulary.space import Space
 
 
 class RoleActor:
-    """Hosts one member's brain. Its memory is what its observations told it, so a new one can be told again."""
+    """Hosts one member's brain. Its memory is what its observations told it, so a new one can be told again.
+
+    A question may arrive twice, or after a later one. The brain is shown each once: told its news twice, it would
+    remember what did not happen.
+    """
 
     def __init__(self, member: Member, space: Space, seed: int, colleagues: tuple[Member, ...]) -> None:
         self._member = member
@@ -18,12 +22,18 @@ class RoleActor:
         self._seed = seed
         self._colleagues = colleagues
         self._brain = self._new_brain()
+        self._latest: Decided | None = None
 
     def _new_brain(self) -> Brain:
         return make_brain(self._member, self._space, self._seed, self._colleagues)
 
     def handle(self, ask: Ask) -> Decided:
-        """The member's decision on what it is asked."""
-        if ask.reborn:
-            self._brain = self._new_brain()
-        return Decided(ask.ask, ask.actor, self._brain.decide(ask.observation))
+        """The member's decision on what it is asked; on what it was asked before, its latest decision once more.
+
+        Decisions carry the number of their question, so whoever waits for another one knows what to ignore.
+        """
+        if self._latest is None or ask.ask > self._latest.ask:
+            if ask.reborn:
+                self._brain = self._new_brain()
+            self._latest = Decided(ask.ask, ask.actor, self._brain.decide(ask.observation))
+        return self._latest

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
+from metaloop.actors.agenda import Agenda
+from metaloop.actors.entries import BranchState
 from metaloop.actors.messages import Ask, Command
-from metaloop.actors.state import BranchState, OrgState
+from metaloop.actors.state import OrgState
 from metaloop.actors.visibility import NewsDesk
 from metaloop.files.journal import Journal
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.decisions import Observation, Question, Steering
 from metaloop.vocabulary.organization import Member, Organization, RoleKind
-from metaloop.vocabulary.records import TRUNK, Config, Head, digest
+from metaloop.vocabulary.records import TRUNK, Config, Head
 from metaloop.vocabulary.space import Space
 
 MOST_DEATHS = 3
@@ -22,16 +24,21 @@ MOST_DEATHS = 3
 PENDING_SHOWN = 32
 """Configurations on their way that a proposer is shown, newest first: enough for constant-liar sampling, and the
 cost of an observation stays the same on ten thousand devices."""
+ASKS_IN_A_LIFE = 2**32
+"""Every life of a controller numbers its asks from a multiple of this, so that no answer to a question of an earlier
+life is taken for one to its own."""
+UNSTEERED = Steering()
 
 
-@dataclass(frozen=True)
-class Asked:
-    """An ask that waits for its decision; ``about`` is the proposal in question, ``commit`` the head shown."""
+class Asked(NamedTuple):
+    """An ask that waits for its decision; ``about`` is the proposal in question, ``branch`` and ``commit`` the head
+    shown."""
 
     ask: int
     member: Member
     question: Question
     about: str | None
+    branch: str
     commit: str
 
 
@@ -51,7 +58,12 @@ class RunContext:
         self.defaults = space.defaults()
         self.seed = seed
         self.state = state
+        self.agenda = Agenda(state)
         self.asked: dict[str, Asked] = {}
+        self.open: Counter[Question] = Counter()
+        """Outstanding asks by question."""
+        self.judged: set[str] = set()
+        """Branches that a merger was asked about."""
         self.out: list[Command] = []
         self.resting: dict[str, tuple[int, float]] = {}
         self._journal = journal
@@ -59,6 +71,8 @@ class RunContext:
         self._reborn: set[str] = {member.name for member in organization.members}
         self._asks = 0
         self._members = {member.name: member for member in organization.members}
+        self._of_kind: dict[RoleKind, tuple[Member, ...]] = {}
+        self._recipients: dict[tuple[str, RoleKind], tuple[Member, ...]] = {}
         self._observers: list[Callable[[ev.Event], None]] = []
 
     def watch(self, observer: Callable[[ev.Event], None]) -> None:
@@ -69,11 +83,24 @@ class RunContext:
         """Journal the event, then apply it: in this order, so that the state never knows more than the journal."""
         self._journal.append(event)
         self.state.apply(event)
+        self.agenda.note(event)
         for observer in self._observers:
             observer(event)
 
-    def member(self, name: str) -> Member:
-        return self._members[name]
+    def share(self, now: float) -> float:
+        """Spent part of the budget. Once devices were given back it is 1 at least, whatever rounding says."""
+        share = self.state.ledger.share(now)
+        return max(1.0, share) if self.state.closing else share
+
+    def member(self, name: str) -> Member | None:
+        """The member of that name; branches and the controller author proposals too."""
+        return self._members.get(name)
+
+    def of_kind(self, kind: RoleKind) -> tuple[Member, ...]:
+        """The organization's members of a kind."""
+        if kind not in self._of_kind:
+            self._of_kind[kind] = self.organization.of_kind(kind)
+        return self._of_kind[kind]
 
     def retired(self, name: str) -> bool:
         """Whether the member is no longer asked."""
@@ -85,11 +112,15 @@ class RunContext:
 
     def recipients(self, member: Member, kind: RoleKind) -> tuple[Member, ...]:
         """Whom ``member`` hands work of this kind to: those it links to, else its team's, else everyone's."""
-        able = [m for m in self.organization.of_kind(kind) if not self.retired(m.name)]
+        known = self._recipients.get((member.name, kind))
+        if known is not None:
+            return known
+        able = [m for m in self.of_kind(kind) if not self.retired(m.name)]
         linked = [m for m in able if m.name in member.links or m.role in member.links]
         team = [m for m in able if m.team and m.team == member.team]
         common = [m for m in able if not m.team]
-        return tuple(linked or team or common or able)
+        found = self._recipients[(member.name, kind)] = tuple(linked or team or common or able)
+        return found
 
     def branch_of(self, member: Member) -> BranchState:
         """Where the member's proposals go."""
@@ -98,40 +129,56 @@ class RunContext:
         return self.state.branches[TRUNK]
 
     def head(self, branch: BranchState) -> Head:
-        return Head(
-            branch.name, branch.commit, branch.config, self.state.scores.get(digest(branch.config), {}), branch.merges
-        )
+        return Head(branch.name, branch.commit, branch.config, self.state.scores.get(branch.key, {}), branch.merges)
 
     def pending(self) -> tuple[Config, ...]:
         """Configurations on their way, newest first."""
-        ids = islice(reversed(self.state.live.values()), PENDING_SHOWN)
-        return tuple(self.state.proposals[i].config for i in ids)
+        proposals = self.state.proposals
+        return tuple([proposals[i].config for i in islice(reversed(self.state.live.values()), PENDING_SHOWN)])
 
     def ask(self, member: Member, question: Question, now: float, about: str | None = None, **fields: Any) -> None:
         """Put a question to a free member; a member that is busy or retired is left alone."""
+        name = member.name
         if not self.free(member):
             return
-        reborn = member.name in self._reborn
+        reborn = name in self._reborn
         if reborn:
-            self._news.forget(member.name)
-            self._reborn.discard(member.name)
+            self._news.forget(name)
+            self._reborn.discard(name)
         branch = fields.pop("branch", None) or self.branch_of(member)
         observation = Observation(
             question=question,
-            index=self.state.decisions[member.name],
+            index=self.state.decisions[name],
             head=self.head(branch),
-            budget_spent=self.state.ledger.share(now),
+            budget_spent=self.share(now),
             news=self._news.take(member, self.state),
-            steering=self.state.steering.get(member.name, Steering()),
+            steering=self.state.steering.get(name, UNSTEERED),
             since_merge=branch.since_merge,
             **fields,
         )
         self._asks += 1
-        self.asked[member.name] = Asked(self._asks, member, question, about, branch.commit)
-        self.out.append(Ask(self._asks, member.name, observation, reborn))
+        number = self.state.interruptions * ASKS_IN_A_LIFE + self._asks
+        self.asked[name] = Asked(number, member, question, about, branch.name, branch.commit)
+        self.open[question] += 1
+        if question == "judge":
+            self.judged.add(branch.name)
+        self.out.append(Ask(number, name, observation, reborn))
+
+    def answered(self, name: str) -> Asked | None:
+        """Close the member's outstanding ask, if there is one, and return it."""
+        asked = self.asked.pop(name, None)
+        if asked is not None:
+            self.open[asked.question] -= 1
+            if asked.question == "judge":
+                self.judged.discard(asked.branch)
+        return asked
 
     def lose_actor(self, name: str, reason: str, now: float) -> None:
         """The member's process died: what it was asked is asked again of its next life."""
-        self.asked.pop(name, None)
+        self.answered(name)
         self._reborn.add(name)
         self.record(ev.ActorDied(now, name, reason))
+        if self.retired(name):
+            # Work goes to others from now on.
+            self._recipients.clear()
+            self.agenda.everything()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metaloop.actors.state import OrgState
-from metaloop.vocabulary.records import Experiment, StopRule, digest
+from metaloop.vocabulary.records import Experiment, StopRule
 
 
 def stop_rule(state: OrgState, experiment: Experiment) -> StopRule | None:
@@ -17,7 +17,7 @@ def stop_rule(state: OrgState, experiment: Experiment) -> StopRule | None:
     proposal = state.proposals[experiment.proposal].proposal
     if proposal.screen_fraction <= 0:
         return None
-    head = state.curves.get(digest(state.branches[experiment.branch].config), ())
+    head = state.curves.get(state.branches[experiment.branch].key, ())
     reached = [point for point in head if point.fraction >= proposal.screen_fraction - 1e-9]
     if not reached or reached[0].fraction >= 1.0:
         return None

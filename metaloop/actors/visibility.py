@@ -31,6 +31,8 @@ class NewsDesk:
         limit = state.shared_until if self._waits(member) else end
         self._own[member.name], self._others[member.name] = end, max(others, limit)
         if own == others and limit == end:
+            if member.kind != "proposer" or self._sharing == "all":
+                return tuple(outcomes[own:])
             return tuple(o for o in outcomes[own:] if self._may_see(member, o))
         mine = [(i, outcomes[i]) for i in range(own, end) if outcomes[i].author == member.name]
         theirs = [

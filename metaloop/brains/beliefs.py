@@ -14,11 +14,12 @@ within the noise of 30 landscapes (±0.017 bpb).
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
-from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from metaloop.brains.history import Trial
 from metaloop.vocabulary.space import Knob, Space, Value
@@ -72,6 +73,32 @@ class Levels:
     tried: set[Value] = field(default_factory=set)
 
 
+class Median:
+    """The upper median of a growing collection: two heaps, so that a long past makes no addition slower."""
+
+    def __init__(self) -> None:
+        self._below: list[float] = []
+        self._above: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._below) + len(self._above)
+
+    def add(self, value: float) -> None:
+        """Take in a value; the upper heap holds half of all, the odd one included."""
+        if self._above and value < self._above[0]:
+            heapq.heappush(self._below, -value)
+        else:
+            heapq.heappush(self._above, value)
+        if len(self._below) > len(self._above):
+            heapq.heappush(self._above, -heapq.heappop(self._below))
+        elif len(self._above) > len(self._below) + 1:
+            heapq.heappush(self._below, -heapq.heappop(self._above))
+
+    def value(self) -> float:
+        """The element at half the length, were all sorted."""
+        return self._above[0]
+
+
 class Beliefs:
     """The models of all knobs of a space, in units of ``scale``.
 
@@ -82,8 +109,7 @@ class Beliefs:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._trials: list[Trial] = []
-        self._sizes: list[float] = []
-        self._units: dict[tuple[str, Value], float] = {}
+        self._sizes = Median()
         self.scale = 1.0
         self.curves: dict[str, Curve] = {}
         self.levels: dict[str, Levels] = {}
@@ -111,10 +137,10 @@ class Beliefs:
 
     def _rescaled(self, size: float) -> bool:
         """Note the size of a delta (bpb); whether ``scale`` had to follow."""
-        insort(self._sizes, size)
+        self._sizes.add(size)
         if len(self._sizes) < SIZES_NEEDED:
             return False
-        wanted = max(SMALLEST_SCALE, self._sizes[len(self._sizes) // 2] / USUAL)
+        wanted = max(SMALLEST_SCALE, self._sizes.value() / USUAL)
         if self.scale / 2 <= wanted <= self.scale * 2:
             return False
         self.scale = 2.0 ** round(math.log2(wanted))
@@ -123,15 +149,16 @@ class Beliefs:
     def _take(self, trial: Trial) -> None:
         raw = math.inf if trial.delta is None else trial.delta / self.scale
         delta = max(-2 * FAILED, min(FAILED, raw))
-        base = trial.base or {}
-        moved = [(n, base.get(n, self._space[n].default), v) for n, v in trial.outcome.changes.items()]
-        moved = [(n, old, new) for n, old, new in moved if old != new]
-        priors = [self.effect(*each) for each in moved]
-        surprise = delta - sum(mean for mean, _ in priors)
-        total = sum(variance for _, variance in priors) + NOISE_SD**2 + (MISFIT * delta) ** 2
+        base, space = trial.base or {}, self._space
+        moved = [(n, base.get(n, space[n].default), v) for n, v in trial.outcome.changes.items()]
+        moved = [each for each in moved if each[1] != each[2]]
+        inputs = {name: self._inputs(name, old, new) for name, old, new in moved if name in self.curves}
+        priors = [self._parabola(n, inputs[n]) if n in inputs else self._step(n, old, new) for n, old, new in moved]
+        surprise = delta - sum([mean for mean, _ in priors])
+        total = sum([variance for _, variance in priors]) + NOISE_SD**2 + (MISFIT * delta) ** 2
         for name, old, new in moved:
-            if name in self.curves:
-                self._bend(name, self._inputs(name, old, new), surprise, total)
+            if name in inputs:
+                self._bend(name, inputs[name], surprise, total)
             else:
                 self._shift(self.levels[name], (old, new), surprise, total)
 
@@ -160,10 +187,15 @@ class Beliefs:
     def effect(self, name: str, old: Value, new: Value) -> tuple[float, float]:
         """Expected difference of one knob's move, and its variance (in units of ``scale`` and its square)."""
         if name in self.levels:
-            level = self.levels[name]
-            return level.mean[new] - level.mean[old], level.variance[new] + level.variance[old]
-        curve = self.curves[name]
-        x, y = self._inputs(name, old, new)
+            return self._step(name, old, new)
+        return self._parabola(name, self._inputs(name, old, new))
+
+    def _step(self, name: str, old: Value, new: Value) -> tuple[float, float]:
+        level = self.levels[name]
+        return level.mean[new] - level.mean[old], level.variance[new] + level.variance[old]
+
+    def _parabola(self, name: str, inputs: tuple[float, float]) -> tuple[float, float]:
+        curve, (x, y) = self.curves[name], inputs
         mean = curve.a * x + curve.b * y
         return mean, curve.paa * x * x + 2 * curve.pab * x * y + curve.pbb * y * y
 
@@ -187,25 +219,19 @@ class Beliefs:
     def _tried(self, name: str, value: Value) -> bool:
         return value in self.levels[name].tried if name in self.levels else self.curves[name].count > 0
 
-    def _unit(self, knob: Knob, value: Value) -> float:
-        """``knob.to_unit``, remembered: a head's values are asked for at every decision."""
-        key = (knob.name, value)
-        if key not in self._units:
-            self._units[key] = knob.to_unit(value)
-        return self._units[key]
+    def draw_step(self, name: str, here: float, sizes: tuple[float, float], rng: random.Random) -> tuple[float, float]:
+        """The step that one draw of the knob's parabola likes best, between ``sizes`` long, and what it would bring.
 
-    def draw_step(
-        self, knob: Knob, value: Value, sizes: tuple[float, float], rng: random.Random
-    ) -> tuple[float, float]:
-        """The step that one draw of the knob's parabola likes best, between ``sizes`` long, and what it would bring."""
-        curve = self.curves[knob.name]
-        here = self._unit(knob, value)
-        one = rng.gauss(0.0, 1.0)
+        ``here`` is the head's position on the knob's own scale.
+        """
+        curve, gauss = self.curves[name], rng.gauss
+        one = gauss(0.0, 1.0)
         a = curve.a + curve.laa * one
-        b = curve.b + curve.lab * one + curve.lbb * rng.gauss(0.0, 1.0)
+        b = curve.b + curve.lab * one + curve.lbb * gauss(0.0, 1.0)
         slope = a + 2 * b * (here - curve.origin)
-        low, high = sizes
-        length = min(high, max(low, abs(slope) / (2 * b))) if b > 0 else high
+        low, length = sizes
+        if b > 0:
+            length = min(length, max(low, abs(slope) / (2 * b)))
         step = -length if slope > 0 else length
         if not -1e-9 <= here + step <= 1 + 1e-9:
             step = (1.0 if step > 0 else 0.0) - here
@@ -218,5 +244,5 @@ class Beliefs:
         drawn = [
             (level.mean[c] - here + rng.gauss(0.0, math.sqrt(level.variance[c])), c) for c in knob.choices if c != value
         ]
-        gain, best = min(drawn, key=lambda pair: pair[0])
+        gain, best = min(drawn, key=itemgetter(0))
         return best, gain

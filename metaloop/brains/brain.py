@@ -32,14 +32,13 @@ class Policy:
 
     def __init__(self, member: Member) -> None:
         self._values = member.policy
+        self._reals = {name: float(v) for name, v in member.policy.items() if isinstance(v, int | float)}
 
     def real(self, name: str) -> float:
-        value = self._values[name]
-        assert isinstance(value, int | float)
-        return float(value)
+        return self._reals[name]
 
     def whole(self, name: str) -> int:
-        return int(self.real(name))
+        return int(self._reals[name])
 
     def word(self, name: str) -> str:
         value = self._values[name]

@@ -7,6 +7,7 @@ trained before that agrees with the outcome everywhere except in the knobs that 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -34,14 +35,21 @@ class Trial(NamedTuple):
     delta: float | None
 
 
+class Base(NamedTuple):
+    """A configuration that outcomes may have started from, with its fingerprint, which is dear to make."""
+
+    config: Config
+    key: Fingerprint
+
+
 class History:
     """The fold. ``trials`` holds first trainings of proposals in order of arrival."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
         self._defaults = space.defaults()
-        self._bases: deque[Config] = deque([{}], maxlen=BASES_KEPT)
-        self._scored: deque[Config] = deque(maxlen=SCORED_KEPT)
+        self._bases: deque[Base] = deque([Base({}, fingerprint({}))], maxlen=BASES_KEPT)
+        self._scored: deque[Base] = deque(maxlen=SCORED_KEPT)
         self._from: dict[Fingerprint, list[int]] = {}
         self.trials: list[Trial] = []
         self.scores: dict[Fingerprint, dict[int, float]] = {}
@@ -50,6 +58,8 @@ class History:
         """Repeats without a score, by configuration."""
         self.made: dict[Fingerprint, Trial] = {}
         """The trial that a configuration came from."""
+        self.trial_of: dict[str, int] = {}
+        """Index among ``trials`` by proposal."""
         self.ideas: set[Fingerprint] = set()
         """Change sets that were tried on any head."""
 
@@ -60,57 +70,64 @@ class History:
     def _take(self, outcome: Outcome) -> Trial | None:
         key = fingerprint(outcome.config)
         first = outcome.repeat == 0 and key not in self.made
-        trial = self._trial(outcome) if outcome.changes and first else None
+        base = self._base_of(outcome) if outcome.changes and first else None
+        trial = self._trial(outcome, base) if outcome.changes and first else None
         if outcome.bpb is None:
             self.failed.setdefault(key, set()).add(outcome.repeat)
         else:
             self.scores.setdefault(key, {})[outcome.repeat] = outcome.bpb
             if outcome.repeat == 0:
-                self._scored.append(outcome.config)
+                self._scored.append(Base(outcome.config, key))
         if trial is not None:
-            self._add(key, trial)
+            self._add(key, trial, base)
         return trial
 
-    def _add(self, key: Fingerprint, trial: Trial) -> None:
+    def _add(self, key: Fingerprint, trial: Trial, base: Base | None) -> None:
         self.made[key] = trial
         self.ideas.add(fingerprint(trial.outcome.changes))
-        if trial.base is not None:
-            self._from.setdefault(fingerprint(trial.base), []).append(len(self.trials))
+        if trial.outcome.proposal is not None:
+            self.trial_of[trial.outcome.proposal] = len(self.trials)
+        if base is not None:
+            self._from.setdefault(base.key, []).append(len(self.trials))
         self.trials.append(trial)
 
-    def _trial(self, outcome: Outcome) -> Trial:
-        base = self._base_of(outcome)
+    def _trial(self, outcome: Outcome, base: Base | None) -> Trial:
         if base is None:
             return Trial(outcome, None, moves_between(self._space, {}, outcome.changes), outcome.delta)
-        before = self.scores.get(fingerprint(base), {}).get(outcome.repeat)
+        before = self.scores.get(base.key, {}).get(outcome.repeat)
         delta = outcome.delta if before is None or outcome.bpb is None else outcome.bpb - before
-        return Trial(outcome, base, moves_between(self._space, base, outcome.changes), delta)
+        return Trial(outcome, base.config, moves_between(self._space, base.config, outcome.changes), delta)
 
-    def _base_of(self, outcome: Outcome) -> Config | None:
+    def _base_of(self, outcome: Outcome) -> Base | None:
         for base in reversed(self._bases):
-            if self._fits(base, outcome):
+            if self._fits(base.config, outcome):
                 return base
         for base in reversed(self._scored):
-            if self._fits(base, outcome):
+            if self._fits(base.config, outcome):
                 self._bases.append(base)
                 return base
         return None
 
     def _fits(self, base: Config, outcome: Outcome) -> bool:
         config, changes = outcome.config, outcome.changes
-        if base == config or any(name not in changes and config.get(name) != base[name] for name in base):
-            return False
-        return all(name in changes or name in base for name in config)
+        for name, value in base.items():
+            if name not in changes and config.get(name) != value:
+                return False
+        for name in config:
+            if name not in changes and name not in base:
+                return False
+        return base != config
 
     def knows(self, config: Config) -> bool:
         """Whether the configuration was trained."""
         key = fingerprint(config)
         return key in self.scores or key in self.failed
 
-    def tried_from(self, config: Config, memory: int) -> list[Trial]:
+    def tried_from(self, config: Fingerprint, memory: int) -> list[Trial]:
         """What was tried from this configuration, among the last ``memory`` trials, oldest first."""
-        since = len(self.trials) - memory
-        return [self.trials[i] for i in self._from.get(fingerprint(config), ()) if i >= since]
+        tried = self._from.get(config, [])
+        since = bisect_left(tried, len(self.trials) - memory)
+        return [self.trials[i] for i in tried[since:]]
 
     def recent(self, memory: int) -> list[Trial]:
         """The last ``memory`` trials, oldest first."""

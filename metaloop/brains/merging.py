@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from statistics import fmean, stdev
+from statistics import stdev
 
-from metaloop.brains.brain import Brain, Policy, fingerprint
+from metaloop.brains.brain import Brain, Fingerprint, Policy, fingerprint
 from metaloop.brains.history import History
 from metaloop.vocabulary.decisions import Judge, Observation
 from metaloop.vocabulary.organization import Member
-from metaloop.vocabulary.records import Candidate
+from metaloop.vocabulary.records import Candidate, Config, Outcome
 from metaloop.vocabulary.space import Space
 
 CLOSING = 0.85
@@ -18,6 +18,11 @@ CLOSING = 0.85
 
 Deltas = tuple[float, ...]
 """Paired differences in bpb, candidate minus head (of a stale candidate: minus its own base)."""
+
+
+def mean(deltas: Deltas) -> float:
+    """As ``statistics.fmean``, without its checks: a verdict takes several means of one number."""
+    return math.fsum(deltas) / len(deltas)
 
 
 class Merger:
@@ -28,13 +33,24 @@ class Merger:
 
     def __init__(self, member: Member, space: Space) -> None:
         self.policy = Policy(member)
-        self.history = History(space)
+        self.space = space
+        self._failed: dict[Fingerprint, set[int]] = {}
+
+    def learn(self, news: tuple[Outcome, ...]) -> None:
+        """Remember the trainings without a score: all of the past that a verdict here depends on."""
+        for outcome in news:
+            if outcome.bpb is None:
+                self._failed.setdefault(fingerprint(outcome.config), set()).add(outcome.repeat)
+
+    def failed(self, config: Config) -> set[int]:
+        """The repeats on which the configuration has no score."""
+        return self._failed.get(fingerprint(config), set()) if self._failed else set()
 
     def decide(self, observation: Observation) -> Judge:
-        self.history.fold(observation.news)
+        self.learn(observation.news)
         candidate = observation.candidate
         assert candidate is not None
-        failed = self.history.failed.get(fingerprint(candidate.config))
+        failed = self.failed(candidate.config)
         if failed:
             return Judge("discard", f"its training on repeat {min(failed)} has no score")
         deltas = candidate.base_deltas() if candidate.stale else candidate.deltas()
@@ -56,20 +72,20 @@ class Merger:
 
     def stale(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
         """The head has moved: whoever wins against its own base, or even against the new head, is trained again."""
-        best = min(fmean(deltas), *(candidate.deltas() or deltas))
+        best = min(mean(deltas), *(candidate.deltas() or deltas))
         if self.wins(best) and observation.budget_spent < 1.0:
             return Judge("retest", f"{best:+.4f} bpb, but the head has moved since")
         return Judge("discard", f"{best:+.4f} bpb, and the head has moved since")
 
     def judge(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
         """The verdict while there is budget."""
-        if self.policy.real("near_miss") > 0 and self.nearly_wins(fmean(deltas)):
+        if self.policy.real("near_miss") > 0 and self.nearly_wins(mean(deltas)):
             return self.gather(candidate, deltas, observation, "near miss")
         return self.now_or_never(candidate, deltas)
 
     def now_or_never(self, _candidate: Candidate, deltas: Deltas) -> Judge:
         """Merge or discard, on what is known."""
-        delta = fmean(deltas)
+        delta = mean(deltas)
         if self.wins(delta):
             return Judge("merge", f"{delta:+.4f} bpb over {len(deltas)} paired seed(s)")
         return Judge("discard", f"{delta:+.4f} bpb; an improvement of {self.policy.real('min_gain'):g} is asked")
@@ -84,7 +100,7 @@ class Merger:
         held = [c for c in observation.held if c.proposal.id != candidate.proposal.id and not c.combined]
         closing = observation.budget_spent >= CLOSING
         size = 2 if closing else self.policy.whole("batch_size")
-        delta = fmean(deltas)
+        delta = mean(deltas)
         if len(held) + 1 >= size:
             ids = tuple(c.proposal.id for c in held)
             return Judge("combine", f"{what} {delta:+.4f} bpb; {len(ids) + 1} together", together=ids)
@@ -99,18 +115,26 @@ class BatchMerger(Merger):
     A combination that does worse than one of its own parts is turned down, so that the part comes up alone.
     """
 
+    def __init__(self, member: Member, space: Space) -> None:
+        super().__init__(member, space)
+        self._history = History(space)
+
+    def learn(self, news: tuple[Outcome, ...]) -> None:
+        super().learn(news)
+        self._history.fold(news)
+
     def judge(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
-        if not self.wins(fmean(deltas)):
+        if not self.wins(mean(deltas)):
             return super().judge(candidate, deltas, observation)
         part = self._better_part(candidate, observation)
         if part is not None:
-            return Judge("discard", f"{fmean(deltas):+.4f} bpb together, but its part {part} alone did better")
+            return Judge("discard", f"{mean(deltas):+.4f} bpb together, but its part {part} alone did better")
         return self.gather(candidate, deltas, observation, "winner")
 
     def stale(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
         """A stale winner needs no retest of its own: the combination is one."""
         alone = candidate.combined or candidate.proposal.purpose in ("combination", "integration")
-        if alone or observation.budget_spent >= CLOSING or not self.wins(fmean(deltas)):
+        if alone or observation.budget_spent >= CLOSING or not self.wins(mean(deltas)):
             return super().stale(candidate, deltas, observation)
         return self.gather(candidate, deltas, observation, "winner on an older head")
 
@@ -119,10 +143,11 @@ class BatchMerger(Merger):
         if candidate.proposal.purpose != "combination":
             return None
         own = candidate.scores.get(0, math.inf)
-        for trial in self.history.tried_from(observation.head.config, len(self.history.trials)):
-            outcome = trial.outcome
-            if outcome.proposal in candidate.proposal.parts and outcome.bpb is not None and outcome.bpb < own:
-                return outcome.proposal
+        history, head = self._history, observation.head.config
+        for index in sorted(history.trial_of[part] for part in candidate.proposal.parts if part in history.trial_of):
+            trial = history.trials[index]
+            if trial.base == head and trial.outcome.bpb is not None and trial.outcome.bpb < own:
+                return trial.outcome.proposal
         return None
 
 
@@ -136,13 +161,13 @@ class TestingMerger(Merger):
     __test__ = False  # not a test class, whatever its name tells pytest
 
     def judge(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
-        if not self.wins(fmean(deltas)):
+        if not self.wins(mean(deltas)):
             return super().judge(candidate, deltas, observation)
-        unscored = self.history.failed.get(fingerprint(observation.head.config), set())
+        unscored = self.failed(observation.head.config)
         asked = len(deltas) + sum(repeat < self.policy.whole("repeats") for repeat in unscored)
         # A stale candidate is compared with its old base, which nobody trains any more.
         if asked < self.policy.whole("repeats") and not candidate.stale:
-            return Judge("repeat", f"{fmean(deltas):+.4f} bpb so far", repeats=asked + 1)
+            return Judge("repeat", f"{mean(deltas):+.4f} bpb so far", repeats=asked + 1)
         return self.now_or_never(candidate, deltas)
 
     def now_or_never(self, candidate: Candidate, deltas: Deltas) -> Judge:
@@ -150,9 +175,9 @@ class TestingMerger(Merger):
         if verdict.verdict != "merge" or self.policy.whole("repeats") == 1:
             return verdict
         if len(deltas) < 2:
-            return Judge("discard", f"{fmean(deltas):+.4f} bpb on one seed is not proven")
+            return Judge("discard", f"{mean(deltas):+.4f} bpb on one seed is not proven")
         p, alpha = one_sided_p(deltas), self.policy.real("alpha")
-        reason = f"{fmean(deltas):+.4f} bpb over {len(deltas)} paired seeds, p = {p:.3f}"
+        reason = f"{mean(deltas):+.4f} bpb over {len(deltas)} paired seeds, p = {p:.3f}"
         return Judge("merge", reason) if p <= alpha else Judge("discard", f"{reason} is above {alpha:g}")
 
 
@@ -165,10 +190,10 @@ class NoMerger(Merger):
 
 def one_sided_p(deltas: Deltas) -> float:
     """Probability of a mean at least this far below zero if the true mean were zero (paired t test, n >= 2)."""
-    spread, mean = stdev(deltas), fmean(deltas)
+    spread, middle = stdev(deltas), mean(deltas)
     if spread == 0:
-        return 0.0 if mean < 0 else 1.0
-    return student_cdf(mean / (spread / math.sqrt(len(deltas))), len(deltas) - 1)
+        return 0.0 if middle < 0 else 1.0
+    return student_cdf(middle / (spread / math.sqrt(len(deltas))), len(deltas) - 1)
 
 
 def student_cdf(t: float, df: int) -> float:

@@ -43,10 +43,13 @@ def stepped(knob: Knob, value: Value, step: float) -> Value:
     return new
 
 
-def distance(space: Space, one: Mapping[str, Value], other: Mapping[str, Value]) -> float:
-    """Largest difference of any knob, in units of its range; 1 where a choice differs (Chebyshev distance)."""
+def distance(space: Space, one: Mapping[str, Value], other: Mapping[str, Value], enough: float = math.inf) -> float:
+    """Largest difference of any knob, in units of its range; 1 where a choice differs (Chebyshev distance).
+
+    From ``enough`` on the exact distance is of no interest: any that is as large will do.
+    """
     worst = 0.0
-    for name in {*one, *other}:
+    for name in one.keys() | other.keys():
         knob = space[name]
         a, b = one.get(name, knob.default), other.get(name, knob.default)
         if a == b:
@@ -54,6 +57,8 @@ def distance(space: Space, one: Mapping[str, Value], other: Mapping[str, Value])
         if not knob.numeric:
             return 1.0
         worst = max(worst, abs(knob.to_unit(a) - knob.to_unit(b)))
+        if worst >= enough:
+            break
     return worst
 
 
@@ -74,6 +79,8 @@ def step_vector(space: Space, base: Mapping[str, Value], changes: Mapping[str, V
 
 def cosine(one: Mapping[Move, float], other: Mapping[Move, float]) -> float:
     """Cosine of the angle between two sparse vectors; 0 where one is empty."""
+    if one.keys().isdisjoint(other):
+        return 0.0
     dot = sum(x * other[key] for key, x in one.items() if key in other)
     norm = math.sqrt(sum(x * x for x in one.values()) * sum(x * x for x in other.values()))
     return dot / norm if norm else 0.0

@@ -32,6 +32,8 @@ class Proposer:
         self.defaults = space.defaults()
         self.history = History(space)
         self.beliefs = Beliefs(space)
+        self._seen_head: Config | None = None
+        self._head_key: Fingerprint = frozenset()
         self._own_focus = self.policy.names("focus")
         self._in_focus: dict[tuple[str, ...], tuple[Knob, ...]] = {}
 
@@ -70,7 +72,10 @@ class Proposer:
 
     def head_key(self, observation: Observation) -> Fingerprint:
         """The head's configuration, for look-ups."""
-        return fingerprint(observation.head.config)
+        if observation.head.config is not self._seen_head:
+            self._seen_head = observation.head.config
+            self._head_key = fingerprint(self._seen_head)
+        return self._head_key
 
     def is_new(self, changes: Config, observation: Observation) -> bool:
         """Whether the changes lead to a configuration that nobody trained or trains."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from metaloop.brains.brain import Policy
+from metaloop.brains.brain import Policy, fingerprint
 from metaloop.brains.history import History, Trial
 from metaloop.brains.moves import Move, cosine, distance, moves_between, step_vector
 from metaloop.vocabulary.decisions import Observation, Review
@@ -26,6 +26,8 @@ class Reviewer:
         self._space = space
         self._defaults = space.defaults()
         self._history = History(space)
+        self._vectors: list[dict[Move, float]] = []
+        """The change of every trial, worked out once."""
 
     def decide(self, observation: Observation) -> Review:
         self._history.fold(observation.news)
@@ -44,6 +46,12 @@ class Reviewer:
     def _recent(self) -> list[Trial]:
         return self._history.recent(self._policy.whole("memory"))
 
+    def _recent_vectors(self) -> list[dict[Move, float]]:
+        for trial in self._history.trials[len(self._vectors) :]:
+            self._vectors.append(step_vector(self._space, trial.base or {}, trial.outcome.changes))
+        memory = self._policy.whole("memory")
+        return self._vectors[-memory:] if memory else []
+
     def _too_many(self, count: int) -> str | None:
         most = self._policy.whole("max_changes")
         return f"changes {count} knobs at once, at most {most} are allowed" if count > most else None
@@ -54,7 +62,7 @@ class Reviewer:
             return None
         lost = {
             next(iter(trial.moves)): trial
-            for trial in self._history.tried_from(head, self._policy.whole("memory"))
+            for trial in self._history.tried_from(fingerprint(head), self._policy.whole("memory"))
             if len(trial.moves) == 1 and (trial.delta is None or trial.delta >= 0)
         }
         asked = sorted(moves, key=str)
@@ -73,7 +81,7 @@ class Reviewer:
         tried = [(trial.outcome.experiment, trial.outcome.config) for trial in self._recent()]
         waiting = [("what is on its way", other) for other in observation.pending if other != config]
         for name, other in [("the head", observation.head.config), *tried, *waiting]:
-            far = distance(self._space, config, other)
+            far = distance(self._space, config, other, least)
             if far < least:
                 return f"differs from {name} by {far:.3f} of a range, at least {least:g} is asked"
         return None
@@ -93,9 +101,9 @@ class Reviewer:
         """Mean delta of the outcomes whose change points the same way, weighted by cosine; ``None`` without any."""
         asked = step_vector(self._space, head, changes)
         near: list[tuple[float, float]] = []
-        for trial in self._recent():
+        for trial, vector in zip(self._recent(), self._recent_vectors(), strict=True):
             if trial.delta is not None:
-                alike = cosine(asked, step_vector(self._space, trial.base or {}, trial.outcome.changes))
+                alike = cosine(asked, vector)
                 if alike >= ALIKE:
                     near.append((alike, trial.delta))
         near = sorted(near, reverse=True)[:NEIGHBOURS]

@@ -23,6 +23,15 @@ COMMANDS = MappingProxyType(
             "metaloop.edges.commands.evolve:evolve_command",
             "Mutate an organization's policies, keep the best.",
         ),
+        "cluster": ("metaloop.edges.commands.cluster:cluster_command", "Show descriptions of simulated clusters."),
+        "calibrate": (
+            "metaloop.edges.commands.calibrate:calibrate_command",
+            "Teach the simulator from real org runs, before and after.",
+        ),
+        "fidelity": (
+            "metaloop.edges.commands.fidelity:fidelity_command",
+            "Real org runs beside simulated ones: how far off is the simulator?",
+        ),
         "record": ("metaloop.edges.commands.record:record_command", "Record real trainings for a surrogate."),
         "replay": ("metaloop.edges.commands.replay:replay_command", "Rebuild an org run's state from its journal."),
         "idea": ("metaloop.edges.commands.idea:idea_group", "Hand ideas to a running organization."),

@@ -138,6 +138,13 @@ def signed(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{value:+.{digits}f}"
 
 
+def rate(value: float | None) -> str:
+    """``+23.19`` or ``+0.00064``: two decimals, or three significant digits where that says more."""
+    if value is None:
+        return "–"
+    return f"{value:+.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:+.3g}"
+
+
 def interval(ci95: tuple[float, float] | None, digits: int = 4) -> str:
     """``[+0.0100, +0.0150]``; empty where there is none."""
     return "" if ci95 is None else f"[{ci95[0]:+.{digits}f}, {ci95[1]:+.{digits}f}]"
@@ -166,7 +173,7 @@ def hours(value: float | None) -> str:
 
 _FIRST: tuple[Column, ...] = (
     ("gain ± 95 %", lambda o: plus_minus(o.gain_bpb, o.gain_ci95)),
-    ("per GPU-h", lambda o: signed(o.gain_per_gpu_hour, 2)),
+    ("per GPU-h", lambda o: rate(o.gain_per_gpu_hour)),
     ("trained", lambda o: str(o.experiments)),
     ("false merges", false_share),
 )

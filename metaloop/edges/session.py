@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
+import msgspec
+
 from metaloop.edges.progress import Progress
 from metaloop.execution.backend import Backend
 from metaloop.execution.org_run import OrgRunTerms, has_ended, run_org
-from metaloop.execution.trainer import Target, TrainerSpec, describe
+from metaloop.execution.trainer import Target, TrainerSpec, describe, make_simulated
 from metaloop.files import journal
 from metaloop.files.org_file import OrgFile, check_focus, read_organization, write_whole
 from metaloop.files.run_folder import Confirmation, RunFolder, RunTerms, read_lines, write_json
@@ -35,6 +37,9 @@ def open_backend(terms: RunTerms, address: str | None, progress: Progress) -> It
 
     Ray reports the deaths of processes on standard output, which belongs to results: it goes to standard error.
     """
+    if terms.backend == "sim":
+        yield simulator_of(terms)
+        return
     from metaloop.execution.ray_backend import RayBackend
 
     progress.say(f"starting Ray and {terms.devices} warm trainers …")
@@ -44,6 +49,15 @@ def open_backend(terms: RunTerms, address: str | None, progress: Progress) -> It
             yield backend
         finally:
             backend.close()
+
+
+def simulator_of(terms: RunTerms) -> Backend:
+    """The simulated cluster that the terms describe."""
+    from metaloop.execution.simulator.backend import Simulator
+    from metaloop.execution.simulator.cluster import Cluster
+
+    trainer = make_simulated(TrainerSpec(terms.trainer, terms.preset, terms.data))
+    return Simulator(trainer, terms.devices, msgspec.convert(terms.cluster, Cluster))
 
 
 def create(out: Path, terms: RunTerms, sources: dict[str, Path]) -> RunFolder:
@@ -107,6 +121,8 @@ def execute(folder: RunFolder, backend: Backend, progress: Progress) -> None:
         for organization in organizations:
             place = folder.org_run(organization.name, seed)
             if not has_ended(place):
+                if terms.backend == "sim":  # costs nothing to begin anew, and then repeats byte for byte
+                    shutil.rmtree(place.path, ignore_errors=True)
                 with progress.org_run(organization.name, seed) as observer:
                     run_org(OrgRunTerms(organization, seed, terms.budget_s), place, target, backend, observer)
             _confirm(folder, organization.name, seed, confirmer, progress)

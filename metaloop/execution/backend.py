@@ -19,7 +19,8 @@ class Hosting:
 
     ``begin`` starts (or resumes) the controller at run time ``starts_at`` and returns its first commands. ``poll``
     is called with the run time every second or so: it returns messages from outside (ideas that people added) and
-    leaves a sign of life.
+    leaves a sign of life. ``revive`` makes a new controller from the journal after the old one died (at the given run
+    time) and returns its first commands; ``commits`` counts the commits to the org run's repository so far.
     """
 
     controller: Controller
@@ -30,6 +31,8 @@ class Hosting:
     begin: Callable[[], list[Command]]
     poll: Callable[[float], list[Message]]
     longest_s: float
+    revive: Callable[[float], tuple[Controller, list[Command]]]
+    commits: Callable[[], int]
 
 
 class Backend(Protocol):

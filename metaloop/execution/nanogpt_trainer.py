@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import platform
+from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from metaloop.execution.trainer import Target, TrainerSpec
 from metaloop.vocabulary.errors import TrainerError
 from metaloop.vocabulary.records import CurvePoint, TrainingRequest, TrainingResult
-from metaloop.vocabulary.space import Knob
+from metaloop.vocabulary.space import Knob, Value
 from nanogpt import knobs as target_knobs
 from nanogpt import presets
 
@@ -39,10 +43,11 @@ def describe(spec: TrainerSpec) -> Target:
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    return Target(spec, _knobs(), identity, {}, LONGEST_S.get(spec.preset, 1800.0))
+    return Target(spec, knobs(), identity, {}, LONGEST_S.get(spec.preset, 1800.0))
 
 
-def _knobs() -> tuple[Knob, ...]:
+def knobs() -> tuple[Knob, ...]:
+    """The target's knobs in metaloop's words."""
     return tuple(
         Knob(
             name=k.name,
@@ -58,6 +63,54 @@ def _knobs() -> tuple[Knob, ...]:
         )
         for k in target_knobs.KNOBS.values()
     )
+
+
+class Sizes(NamedTuple):
+    """What a configuration comes to at a preset: the model's shape, and how far the budget takes it.
+
+    ``short_layers`` see a quarter of the context, ``value_layers`` have value embeddings; ``steps`` is infinite
+    where the budget is counted in seconds.
+    """
+
+    depth: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    hidden: int
+    batch: int
+    short_layers: int
+    value_layers: int
+    tokens_per_step: int
+    flops_per_step: float
+    steps: float
+
+
+SHAPING = (
+    "width_scale", "depth_scale", "head_dim", "mlp_ratio", "activation", "queries_per_kv", "window_pattern",
+    "value_embeddings", "batch_scale", "matrix_optimizer",
+)  # fmt: skip
+"""The knobs that :func:`sizes` reads; a test checks that no other knob changes them."""
+
+
+def sizes(config: Mapping[str, Value], preset: str, vocab: int, budget_fraction: float = 1.0) -> Sizes:
+    """The sizes of ``config`` (every knob named and valid) on a corpus of ``vocab`` tokens; never imports torch."""
+    return _sizes(tuple(config[name] for name in SHAPING), preset, vocab, budget_fraction)
+
+
+@lru_cache(maxsize=4096)
+def _sizes(values: tuple[Value, ...], preset: str, vocab: int, budget_fraction: float) -> Sizes:
+    base = presets.preset(preset)
+    settings = cast(target_knobs.Config, SimpleNamespace(**dict(zip(SHAPING, values, strict=True))))
+    shape = presets.shape_of(settings, base, vocab)
+    tokens = shape.batch * shape.sequence
+    flops = tokens * presets.flops_per_token(shape, settings) + presets.muon_flops_per_step(shape, settings)
+    per_step = {"steps": 1.0, "tokens": float(tokens), "flops": flops}.get(base.budget.kind, 0.0)
+    steps = max(1, round(base.budget.amount * budget_fraction / per_step)) if per_step else math.inf
+    return Sizes(
+        shape.depth, shape.width, shape.heads, shape.kv_heads, shape.head_dim, shape.hidden, shape.batch,
+        sum(window < shape.sequence for window in shape.windows), sum(shape.value_layers), tokens, flops, steps,
+    )  # fmt: skip
 
 
 class NanogptTrainer:

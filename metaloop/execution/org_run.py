@@ -49,18 +49,30 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
     if state.ended:
         return state
     written = journal.FileJournal(folder.journal)
-    context = RunContext(terms.organization, target.space, terms.seed, state, written)
-    record = ResearchRecord(Repository(folder.repository), target, state)
-    context.watch(record.take)
-    context.watch(lambda event: observer(event, state))
-    controller = Controller(context)
     died_at = max([state.now, _last_sign(folder)]) if past else 0.0
+
+    def embody(state: OrgState) -> tuple[Controller, ResearchRecord]:
+        context = RunContext(terms.organization, target.space, terms.seed, state, written)
+        record = ResearchRecord(Repository(folder.repository), target, state)
+        context.watch(record.take)
+        context.watch(lambda event: observer(event, state))
+        return Controller(context), record
+
+    controller, record = embody(state)
 
     def begin() -> list[Command]:
         if not past:
-            return controller.start(_started(terms, target, backend))
+            return controller.start(started_event(terms, target, backend))
         record.catch_up(past)
         return controller.resume(died_at)
+
+    def revive(now: float) -> tuple[Controller, list[Command]]:
+        nonlocal state
+        events = journal.read(folder.journal)
+        state = replay(events, _teams(terms.organization))
+        reborn, record = embody(state)
+        record.catch_up(events)
+        return reborn, reborn.resume(now)
 
     try:
         backend.host(
@@ -73,6 +85,8 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
                 begin=begin,
                 poll=_poll(folder, terms.organization),
                 longest_s=target.longest_s,
+                revive=revive,
+                commits=lambda: len(state.commits),
             )
         )
     finally:
@@ -84,7 +98,8 @@ def _teams(organization: Organization) -> dict[str, str]:
     return {member.name: member.team for member in organization.members}
 
 
-def _started(terms: OrgRunTerms, target: Target, backend: Backend) -> ev.RunStarted:
+def started_event(terms: OrgRunTerms, target: Target, backend: Backend) -> ev.RunStarted:
+    """The first event of an org run's journal."""
     return ev.RunStarted(
         t=0.0,
         organization=terms.organization.name,

@@ -11,9 +11,10 @@ import os
 import msgspec
 
 from metaloop.actors.messages import Ask, Decided
-from metaloop.execution.trainer import TrainerSpec, make
+from metaloop.execution.trainer import Trainer, TrainerSpec, make
+from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.organization import Member
-from metaloop.vocabulary.records import TrainingRequest, TrainingResult
+from metaloop.vocabulary.records import CurvePoint, TrainingRequest, TrainingResult
 from metaloop.vocabulary.space import Knob, Space
 
 
@@ -26,11 +27,30 @@ class Assignment(msgspec.Struct, frozen=True):
     colleagues: tuple[Member, ...]
 
 
+class Paced:
+    """A simulated trainer in real time: it takes ``pace`` real seconds for each second that it claims."""
+
+    def __init__(self, trainer: Trainer, pace: float) -> None:
+        self._trainer = trainer
+        self._pace = pace
+        self._clock = WallClock()
+
+    def train(self, request: TrainingRequest) -> TrainingResult:
+        """The simulated result, when its time has passed; its seconds are those that have."""
+        result = self._trainer.train(request)
+        seconds = result.seconds * self._pace
+        self._clock.sleep(seconds)
+        curve = tuple(CurvePoint(p.fraction, p.seconds * self._pace, p.bpb) for p in result.curve)
+        return msgspec.structs.replace(result, seconds=seconds, curve=curve)
+
+
 class TrainerProcess:
     """Holds one device and a warm trainer."""
 
     def __init__(self, spec: bytes, gpu: bool) -> None:
-        self._trainer = make(msgspec.json.decode(spec, type=TrainerSpec), gpu)
+        given = msgspec.json.decode(spec, type=TrainerSpec)
+        trainer = make(given, gpu)
+        self._trainer = Paced(trainer, given.pace) if hasattr(trainer, "simulate") else trainer
 
     def ready(self) -> int:
         """The process id, once the trainer is warm."""

@@ -65,12 +65,18 @@ class _Loop:
 
 
 class RayBackend:
-    """``devices`` trainer actors on a local Ray (``address`` None) or a running cluster."""
+    """``devices`` trainer actors on a local Ray (``address`` None) or a running cluster.
+
+    ``in_order``: answers are taken in the order of the questions, before any training's result. Processes of a
+    cluster keep no such order among themselves, so this is how a run on one device repeats decision by decision
+    (and how it is compared with the simulator); a slow member then holds up all others.
+    """
 
     name = "ray"
 
-    def __init__(self, spec: TrainerSpec, devices: int, address: str | None = None) -> None:
+    def __init__(self, spec: TrainerSpec, devices: int, address: str | None = None, *, in_order: bool = False) -> None:
         self._spec = spec
+        self._in_order = in_order
         self._ray = _start_ray(address)
         self._gpu = bool(self._ray.cluster_resources().get("GPU"))
         resource = "GPU" if self._gpu else "CPU"
@@ -158,12 +164,18 @@ class RayBackend:
         now = loop.clock.now()
         due = min([*loop.timers[:1], *(late[0] for late in loop.late[:1])], default=now + POLL_S)
         timeout = max(0.0, due - now)
-        refs = list(loop.calls)
+        refs = self._awaited(loop)
         ready = self._ray.wait(refs, num_returns=1, timeout=timeout)[0] if refs else []
         if not refs:
             loop.clock.sleep(timeout)
         messages = [message for ref in ready for message in self._answer(loop, ref)]
         return messages + self._due(loop)
+
+    def _awaited(self, loop: _Loop) -> list[Any]:
+        """The calls whose answers may come next."""
+        refs = list(loop.calls)
+        questions = [ref for ref in refs if loop.calls[ref].kind == "ask"] if self._in_order else []
+        return questions[:1] or refs
 
     def _due(self, loop: _Loop) -> list[Message]:
         now = loop.clock.now()

@@ -20,11 +20,15 @@ from metaloop.vocabulary.text import nearest
 
 
 class TrainerSpec(msgspec.Struct, frozen=True):
-    """Names a trainer so that any process can make it: the kind, the preset, the data."""
+    """Names a trainer so that any process can make it: the kind, the preset, the data.
+
+    ``pace``: real seconds that a simulated trainer takes for each second it claims, where real processes host it.
+    """
 
     trainer: str
     preset: str
     data: str
+    pace: float = 1.0
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -70,7 +74,13 @@ class SimulatedTrainer(Trainer, Protocol):
         ...
 
 
-TARGETS: Mapping[str, str] = MappingProxyType({"nanogpt": "metaloop.execution.nanogpt_trainer"})
+TARGETS: Mapping[str, str] = MappingProxyType(
+    {
+        "nanogpt": "metaloop.execution.nanogpt_trainer",
+        "h100-5min": "metaloop.execution.h100_world",
+        "surrogate": "metaloop.execution.surrogate.trainer",
+    }
+)
 """Trainer names and the module that has ``describe(spec) -> Target`` and ``make(spec, gpu) -> Trainer``."""
 
 
@@ -95,3 +105,15 @@ def make(spec: TrainerSpec, gpu: bool) -> Trainer:
     """A trainer for one device of this process; ``gpu`` says that the process holds a CUDA device."""
     trainer: Trainer = _module(spec).make(spec, gpu)  # type: ignore[attr-defined]
     return trainer
+
+
+def make_simulated(spec: TrainerSpec) -> SimulatedTrainer:
+    """A simulated trainer.
+
+    Raises:
+        TrainerError: the trainer trains for real.
+    """
+    trainer = make(spec, gpu=False)
+    if not hasattr(trainer, "simulate"):
+        raise TrainerError(f"{spec.trainer} trains for real: the simulator cannot host it.")
+    return trainer  # type: ignore[return-value]

@@ -22,20 +22,31 @@ class BudgetLedger:
     usd: float = 0.0
     held: dict[str, float] = field(default_factory=dict)
     """Devices held now, with the time each was reserved at."""
+    held_since: dict[float, int] = field(default_factory=dict)
+    """Reservation time to how many held devices were reserved then: an org run reserves all at once, so that what
+    ten thousand devices have cost is one product, not a sum over them."""
 
     def reserve(self, device: str, now: float) -> None:
         """Start paying for a device; :class:`ValueError` if it is held already."""
         if device in self.held:
             raise ValueError(f"device {device} is already reserved")
         self.held[device] = now
+        self.held_since[now] = self.held_since.get(now, 0) + 1
 
     def release(self, device: str, now: float) -> None:
         """Stop paying for a device; :class:`KeyError` if it is not held."""
-        self.settled_s += now - self.held.pop(device)
+        since = self.held.pop(device)
+        self.settled_s += now - since
+        self.held_since[since] -= 1
+        if not self.held_since[since]:
+            del self.held_since[since]
 
     def spent_s(self, now: float) -> float:
         """Device-seconds allocated up to ``now``."""
-        return self.settled_s + sum(now - since for since in self.held.values())
+        spent = 0.0
+        for since, count in self.held_since.items():
+            spent += count * (now - since)
+        return self.settled_s + spent
 
     def share(self, now: float) -> float:
         """Spent part of the budget; 1 and more when it is used up."""

@@ -117,6 +117,15 @@ def read(path: Path, error: type[FileError] = FileError) -> Document:
     Raises:
         FileError: (as ``error``) missing, a link, too large, not UTF-8, or anything :func:`parse` refuses.
     """
+    return parse(read_text(path, error), path, error)
+
+
+def read_text(path: Path, error: type[FileError]) -> str:
+    """The text of a file that people write.
+
+    Raises:
+        FileError: (as ``error``) missing, a link, too large, or not UTF-8.
+    """
     where = shown(path)
     if path.is_symlink():
         raise error(where, None, "is a symbolic link, expected a file of its own. Copy the file here.")
@@ -126,10 +135,10 @@ def read(path: Path, error: type[FileError] = FileError) -> Document:
     except FileNotFoundError:
         raise error(where, None, "no such file. Check the spelling, or create it.") from None
     except OSError as problem:
-        raise error(where, None, f"cannot be read: {problem.strerror}. Name a readable Markdown file.") from None
+        raise error(where, None, f"cannot be read: {problem.strerror}. Name a readable text file.") from None
     if len(raw) > MAX_BYTES:
         raise error(where, None, f"is larger than {MAX_BYTES // 1_000_000} MB, expected a short text. Shorten it.")
-    return parse(_decode(raw, where, error), path, error)
+    return _decode(raw, where, error)
 
 
 def _decode(raw: bytes, where: Path, error: type[FileError]) -> str:
@@ -164,6 +173,19 @@ def parse(text: str, path: Path, error: type[FileError] = FileError) -> Document
         raise error(where, _line(text, start + tab.start()), _TAB_ADVICE)
     root = _compose(front, lambda index, message: error(where, _line(text, start + index), message))
     return Document(path, text, root, start, end, error)
+
+
+def parse_yaml(text: str, path: Path, error: type[FileError] = FileError) -> Document:
+    """Parse a file that is one YAML mapping and has no body, under the rules of a front matter.
+
+    Raises:
+        FileError: (as ``error``) a YAML error, duplicate keys, an alias, tag or tab.
+    """
+    tab = _TABBED.search(text)
+    if tab:
+        raise error(shown(path), _line(text, tab.start()), _TAB_ADVICE)
+    root = _compose(text, lambda index, message: error(shown(path), _line(text, index), message))
+    return Document(path, text, root, 0, len(text), error)
 
 
 def _line(text: str, position: int) -> int:

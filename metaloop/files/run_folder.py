@@ -46,6 +46,8 @@ class RunTerms(msgspec.Struct, frozen=True):
     command: str
     parents: dict[str, str] = {}
     """Evolved organizations: child name to parent name."""
+    cluster: dict[str, Any] = {}
+    """The simulated cluster's whole description; empty where the run was real."""
 
     @property
     def org_run_seeds(self) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from metaloop.meta.confirmed import (
 )
 from metaloop.meta.results import Comparison, ConfirmedMerge, OrganizationResult, OrgRunResult, Results
 from metaloop.meta.statistics import sign_flip_test, t_interval
+from metaloop.meta.waiting import waiting
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.errors import FileError
 from metaloop.vocabulary.intervals import Estimate
@@ -104,6 +105,7 @@ def measure_org_run(events: Sequence[ev.Event], confirmations: Iterable[Confirma
         unproven_merges=_unproven(merges),
         unconfirmed_merges=sum(merge.confirmed_delta is None for merge in merges),
         merge_records=merges,
+        waiting=waiting(events),
     )
 
 

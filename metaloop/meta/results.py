@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from metaloop.files.run_folder import RunTerms
+from metaloop.meta.waiting import Waiting
 from metaloop.vocabulary.records import Config
 
 
@@ -50,7 +51,8 @@ class OrgRunResult(msgspec.Struct, frozen=True):
 
     ``finished`` says that the run has ended and every trunk commit was confirmed or tried; before, gains are ``None``.
     ``pairs`` counts those with a score of baseline and trunk, ``pairs_dropped`` those where a training failed.
-    ``gpu_hours`` and ``utilization`` are counted from the journal, not from the controller's ledger.
+    ``gpu_hours`` and ``utilization`` are counted from the journal, not from the controller's ledger; ``waiting`` says
+    what the devices idled for.
     """
 
     organization: str
@@ -79,6 +81,7 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     unproven_merges: int = 0
     unconfirmed_merges: int = 0
     merge_records: tuple[ConfirmedMerge, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True):

@@ -36,14 +36,17 @@ class Cost(msgspec.Struct, frozen=True):
     usd: float = 0.0
 
 
+_CANONICAL = msgspec.json.Encoder(order="deterministic")
+
+
 def canonical(config: Mapping[str, Value]) -> str:
     """The one spelling of a set of changes: JSON with sorted keys, no spaces."""
-    return msgspec.json.encode(dict(sorted(config.items()))).decode()
+    return _CANONICAL.encode(dict(config)).decode()
 
 
 def digest(config: Mapping[str, Value]) -> str:
     """Identity of a change set or configuration: 12 hex digits of the SHA-256 of :func:`canonical`."""
-    return hashlib.sha256(canonical(config).encode()).hexdigest()[:12]
+    return hashlib.sha256(_CANONICAL.encode(dict(config))).hexdigest()[:12]
 
 
 def effective(base: Mapping[str, Value], changes: Mapping[str, Value], defaults: Mapping[str, Value]) -> Config:
@@ -179,12 +182,13 @@ class Candidate(msgspec.Struct, frozen=True):
 
     def deltas(self) -> tuple[float, ...]:
         """Paired differences (candidate − head, bpb) over the repeats both have, in order of repeat."""
-        return _paired(self.scores, self.head_scores)
+        return paired(self.scores, self.head_scores)
 
     def base_deltas(self) -> tuple[float, ...]:
         """As :meth:`deltas`, against the commit that the proposal was made on: what a stale change itself brought."""
-        return _paired(self.scores, self.base_scores)
+        return paired(self.scores, self.base_scores)
 
 
-def _paired(scores: dict[int, float], others: dict[int, float]) -> tuple[float, ...]:
+def paired(scores: dict[int, float], others: dict[int, float]) -> tuple[float, ...]:
+    """Differences (scores − others) over the repeats both have, in order of repeat."""
     return tuple(scores[r] - others[r] for r in sorted(scores) if r in others)

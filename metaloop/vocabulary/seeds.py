@@ -8,6 +8,7 @@ after a crash draws the same numbers for the same decision.
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -32,6 +33,7 @@ def numpy_stream(root: int, *path: str | int) -> np.random.Generator:
     return np.random.default_rng(derive(root, *path))
 
 
+@lru_cache(maxsize=1024)
 def training_seed(root: int, repeat: int) -> int:
     """The seed of repeat ``repeat`` inside an org run: the same for every configuration (common random numbers)."""
     return derive(root, "train", repeat) >> (64 - TRAINING_SEED_BITS)

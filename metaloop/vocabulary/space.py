@@ -10,6 +10,7 @@ import hashlib
 import math
 import random
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -47,18 +48,18 @@ class Knob(msgspec.Struct, frozen=True):
         """Position of a numeric value in [0, 1] on the knob's own scale; of a categorical one, index/(n-1)."""
         if not self.numeric:
             return self.choices.index(value) / max(1, len(self.choices) - 1)
-        low, high, x = float(self.low or 0.0), float(self.high or 0.0), float(value)
-        if self.log:
-            low, high, x = math.log(low), math.log(high), math.log(x)
-        return (x - low) / (high - low) if high > low else 0.0
+        low, span = _scale(self.low, self.high, self.log)
+        x = math.log(float(value)) if self.log else float(value)
+        return (x - low) / span if span > 0 else 0.0
 
     def from_unit(self, unit: float) -> Value:
         """The value at a position in [0, 1]; positions outside are clipped. Floats keep 4 significant digits."""
         unit = min(1.0, max(0.0, unit))
         if not self.numeric:
             return self.choices[min(len(self.choices) - 1, int(unit * len(self.choices)))]
+        start, span = _scale(self.low, self.high, self.log)
+        x = math.exp(start + unit * span) if self.log else start + unit * span
         low, high = float(self.low or 0.0), float(self.high or 0.0)
-        x = math.exp(math.log(low) + unit * (math.log(high) - math.log(low))) if self.log else low + unit * (high - low)
         if self.kind == "int":
             return int(min(high, max(low, round(x))))
         return min(high, max(low, float(f"{x:.4g}")))
@@ -83,11 +84,21 @@ class Knob(msgspec.Struct, frozen=True):
         return int(value) if self.kind == "int" else float(value)
 
 
+@lru_cache(maxsize=1024)
+def _scale(low: float | None, high: float | None, log: bool) -> tuple[float, float]:
+    """Start and length of a knob's own scale. Remembered: brains convert values many times for every decision."""
+    start, end = float(low or 0.0), float(high or 0.0)
+    if log:
+        start, end = math.log(start), math.log(end)
+    return start, end - start
+
+
 class Space:
     """The knobs of a target, in the order the trainer lists them."""
 
     def __init__(self, knobs: tuple[Knob, ...]) -> None:
         self._knobs = {knob.name: knob for knob in knobs}
+        self._groups = tuple(dict.fromkeys(knob.group for knob in knobs))
 
     def __iter__(self) -> Iterator[Knob]:
         return iter(self._knobs.values())
@@ -100,9 +111,10 @@ class Space:
 
     def __getitem__(self, name: str) -> Knob:
         """The knob of that name; :class:`TrainerError` names the nearest known one."""
-        if name not in self._knobs:
-            raise TrainerError(f"unknown knob {name!r}{nearest(name, self._knobs)}.")
-        return self._knobs[name]
+        try:
+            return self._knobs[name]
+        except KeyError:
+            raise TrainerError(f"unknown knob {name!r}{nearest(name, self._knobs)}.") from None
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
@@ -111,7 +123,7 @@ class Space:
     @property
     def groups(self) -> tuple[str, ...]:
         """Group names in order of first appearance."""
-        return tuple(dict.fromkeys(knob.group for knob in self))
+        return self._groups
 
     def in_groups(self, groups: tuple[str, ...]) -> tuple[Knob, ...]:
         """The knobs of ``groups``; all knobs where ``groups`` is empty."""

@@ -46,3 +46,14 @@ def test_declared_tokens_and_dollars_add_up() -> None:
     ledger.charge(Cost(1.0, 10, 0.5))
     ledger.charge(Cost(2.0, 5, 0.25))
     assert (ledger.tokens, ledger.usd, ledger.spent_s(99.0)) == (15, 0.75, 0.0)
+
+
+def test_what_many_devices_cost_does_not_depend_on_how_they_are_counted() -> None:
+    ledger = BudgetLedger(budget_s=1e6)
+    for index in range(1000):
+        ledger.reserve(f"d{index}", 1.0 if index % 2 else 0.0)
+    assert ledger.spent_s(11.0) == pytest.approx(500 * 11.0 + 500 * 10.0)
+    for index in range(0, 1000, 2):
+        ledger.release(f"d{index}", 11.0)
+    assert ledger.held_since == {1.0: 500}
+    assert ledger.spent_s(12.0) == pytest.approx(500 * 11.0 + 500 * 11.0)

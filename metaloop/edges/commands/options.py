@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -17,24 +18,76 @@ from metaloop.vocabulary.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class TrainerDefaults(NamedTuple):
+    """What a trainer's options hold where they are not given."""
+
+    preset: str
+    data: str
+    gpu_hours: float
+    cluster: str
+    """The cluster that a simulated trainer was recorded on."""
+
+
+TRAINERS: Mapping[str, TrainerDefaults] = MappingProxyType(
+    {
+        "nanogpt": TrainerDefaults("cpu-tiny", "stdlib", 0.02, ""),
+        "surrogate": TrainerDefaults("cpu-tiny", "stdlib", 0.02, "laptop"),
+        "h100-5min": TrainerDefaults("h100-5min", "0", 10.0, "ideal"),
+    }
+)
+SIMULATED = tuple(name for name, defaults in TRAINERS.items() if defaults.cluster)
+
+
+def _defaults(option: str) -> str:
+    """``cpu-tiny; with h100-5min, h100-5min``: one default for most, and the exceptions."""
+    values = {name: getattr(defaults, option) for name, defaults in TRAINERS.items() if getattr(defaults, option)}
+    common = next(iter(values.values()))
+    others = [f"with {name}, {value}" for name, value in values.items() if value != common]
+    return "; ".join([str(common), *others])
+
+
 LEAST_GPU_HOURS = 1e-4
 MOST_GPU_HOURS = 1e5
 
 _OPTIONS = (
-    click.option("--backend", type=click.Choice(["ray"]), default="ray", show_default=True, help="Who hosts the run."),
-    click.option("--trainer", default="nanogpt", show_default=True, help="What an experiment trains."),
-    click.option("--preset", default="cpu-tiny", show_default=True, help="Size of one training."),
-    click.option("--data", default="stdlib", show_default=True, help="Corpus: stdlib, a file or glob, or hf:NAME."),
+    click.option(
+        "--backend",
+        type=click.Choice(["ray", "sim"]),
+        default="ray",
+        show_default=True,
+        help="Who hosts the run: Ray, in real time; or the simulator, in virtual time (the trainer is then a "
+        "simulated one).",
+    ),
+    click.option(
+        "--trainer",
+        type=click.Choice(list(TRAINERS)),
+        default=None,
+        help="What an experiment trains: nanogpt, for real; surrogate, fitted on recorded real trainings; h100-5min, "
+        "drawn after published figures [default: nanogpt; with --backend sim, surrogate].",
+    ),
+    click.option("--preset", default=None, help=f"Size of one training [default: {_defaults('preset')}]."),
+    click.option(
+        "--data",
+        default=None,
+        help="nanogpt: the corpus (stdlib, a file or glob, hf:NAME); surrogate: stdlib, or a fitted model's file; "
+        f"h100-5min: the world's seed [default: {_defaults('data')}].",
+    ),
     click.option(
         "--gpu-hours",
         type=click.FloatRange(LEAST_GPU_HOURS, MOST_GPU_HOURS),
-        default=0.02,
-        show_default=True,
+        default=None,
         help="Device-hours that each org run is granted: reserved devices x wall time, idle time included. "
-        "A device is a GPU, or a CPU core where there is none.",
+        f"A device is a GPU, or a CPU core where there is none [default: {_defaults('gpu_hours')}].",
     ),
     click.option(
-        "--devices", type=click.IntRange(1, 4096), default=2, show_default=True, help="Devices of an org run."
+        "--devices", type=click.IntRange(1, 10_000), default=2, show_default=True, help="Devices of an org run."
+    ),
+    click.option(
+        "--cluster",
+        default=None,
+        help="--backend sim: what the cluster is like, a shipped description or your own YAML file (see `metaloop "
+        f"cluster`) [default: {_defaults('cluster')}].",
     ),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the first org run."),
     click.option(
@@ -67,14 +120,30 @@ def default_out(kind: str) -> Path:
 
 
 def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents: dict[str, str]) -> RunTerms:
-    """The terms that the command's options come to."""
+    """The terms that the command's options come to.
+
+    Raises:
+        UsageError: options that do not go together.
+    """
+    simulated = options["backend"] == "sim"
+    trainer = options["trainer"] or ("surrogate" if simulated else "nanogpt")
+    if simulated and trainer not in SIMULATED:
+        raise UsageError(
+            f"--backend sim needs a simulated trainer, got {trainer}, which trains for real. Choose --trainer "
+            f"{' or '.join(SIMULATED)}, or --backend ray."
+        )
+    if options["cluster"] is not None and not simulated:
+        raise UsageError(
+            "--cluster describes a simulated cluster, but --backend is ray. Add --backend sim, or drop it."
+        )
+    defaults = TRAINERS[trainer]
     return RunTerms(
         organizations=organizations,
         backend=options["backend"],
-        trainer=options["trainer"],
-        preset=options["preset"],
-        data=options["data"],
-        gpu_hours=options["gpu_hours"],
+        trainer=trainer,
+        preset=options["preset"] or defaults.preset,
+        data=options["data"] or defaults.data,
+        gpu_hours=options["gpu_hours"] or defaults.gpu_hours,
         devices=options["devices"],
         seed=options["seed"],
         seeds=options["seeds"],
@@ -82,7 +151,18 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         version=__version__,
         command=shlex.join(["metaloop", *sys.argv[1:]]),
         parents=parents,
+        cluster=_cluster(options["cluster"] or defaults.cluster) if simulated else {},
     )
+
+
+def _cluster(name: str) -> dict[str, Any]:
+    """The whole description, so that the run's folder alone repeats the run."""
+    import msgspec
+
+    from metaloop.execution.simulator.cluster_file import find_cluster
+
+    description: dict[str, Any] = msgspec.to_builtins(find_cluster(name))
+    return description
 
 
 def organization_folders(paths: tuple[Path, ...]) -> dict[str, Path]:

@@ -13,7 +13,9 @@ import click
 @click.option("--data", default="stdlib", show_default=True, help="Corpus: stdlib, a file or glob, or hf:NAME.")
 @click.option("--devices", type=click.IntRange(1, 4096), default=2, show_default=True, help="Devices to train on.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the design.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="File of JSON lines; an existing one goes on.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="File of JSON lines; an existing one goes on."
+)
 @click.option("--address", default=None, help="A running Ray cluster [default: a local one for this command].")
 def record_command(
     trainings: int, preset: str, data: str, devices: int, seed: int, out: Path, address: str | None

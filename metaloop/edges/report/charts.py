@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from metaloop.edges.report.story import Story, Training, describe
 from metaloop.edges.report.style import colour
@@ -16,6 +16,8 @@ LABEL_GAP = 15.0
 LABEL_SHIFTS = (16.0, 30.0, -14.0, 44.0, -28.0, 58.0, -42.0, 72.0, -56.0)
 """Where a label is tried, in pixels below its dot."""
 MOST_KEPT_LABELS = 14
+MOST_DISCARDS = 3000
+"""Grey dots in a picture; a page with a hundred thousand of them would not open."""
 ROOM_ABOVE = 0.35
 """Scores further above the baseline than this share of the picture's range are clipped to its upper edge."""
 
@@ -42,7 +44,7 @@ def anytime_chart(organizations: Sequence[OrganizationResult], budget_hours: flo
         parts.append(tip(line, f"{organization.name}: {mean[-1][1]:+.4f} bpb"))
         names.append((plot.y(mean[-1][1]), organization.name, f"fill: {colour(index)}"))
     for y, name, style in _spread(names):
-        parts.append(tag("g", label(_shorten(name, 24), plot.right + 8, y + 4, "name"), style=style))
+        parts.append(tag("g", label(shorten(name, 24), plot.right + 8, y + 4, "name"), style=style))
     return picture("".join(parts), WIDTH, 430, "Confirmed gain over GPU-hours, by organization")
 
 
@@ -59,7 +61,7 @@ def _spread(labels: Sequence[tuple[float, str, str]]) -> list[tuple[float, str, 
     return spread
 
 
-def _shorten(text: str, most: int) -> str:
+def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -77,7 +79,7 @@ def gain_chart(organizations: Sequence[OrganizationResult]) -> str:
         y = plot.top + 14 + 34 * row
         stroke = f"stroke: {colour(index)}; fill: {colour(index)}"
         name = organization.name + (" (control)" if organization.control else "")
-        parts.append(label(_shorten(name, 30), plot.left - 14, y + 4, "name", "end"))
+        parts.append(label(shorten(name, 30), plot.left - 14, y + 4, "name", "end"))
         for run in organization.org_runs if len(organization.org_runs) > 1 else ():
             if run.gain_bpb is not None:
                 dot = tag("circle", cx=plot.x(run.gain_bpb), cy=y + 8, r=2.5, style=stroke, opacity=0.5)
@@ -92,7 +94,7 @@ def gain_chart(organizations: Sequence[OrganizationResult]) -> str:
 
 def experiments_chart(story: Story, result: OrgRunResult | None) -> str:
     """Every first training as a dot over GPU-hours: discards grey, failures crossed, keeps green and labelled."""
-    dots = [t for t in story.trainings if t.first]
+    dots = thin([t for t in story.trainings if t.first])
     best = story.best_so_far()
     low, high = score_range([t.bpb for t in dots if t.bpb is not None], [value for _, value in best])
     end = max([story.account.allocated_s / 3600, *(t.gpu_hours for t in dots), 1e-9])
@@ -107,6 +109,14 @@ def experiments_chart(story: Story, result: OrgRunResult | None) -> str:
         parts.append(_dot(plot, training, training.commit in false, confirmed.get(training.commit or "")))
     parts += _kept_labels(plot, [t for t in dots if t.fate == "merged" and t.bpb is not None], false)
     return picture("".join(parts), WIDTH, 450, f"Experiments of {story.name}")
+
+
+def thin(trainings: Sequence[Training]) -> list[Training]:
+    """All trainings, but of very many discards only every so many."""
+    plain = [t for t in trainings if t.fate == "discarded"]
+    every = max(1, -(-len(plain) // MOST_DISCARDS))
+    dropped = {t.number for place, t in enumerate(plain) if place % every}
+    return [t for t in trainings if t.number not in dropped]
 
 
 def score_range(scores: Sequence[float], best: Sequence[float]) -> tuple[float, float]:
@@ -127,14 +137,14 @@ def _dot(plot: Plot, training: Training, false: bool, confirmed: float | None) -
         cross = path([(x - 3.5, y - 3.5), (x + 3.5, y + 3.5)], kind) + path(
             [(x - 3.5, y + 3.5), (x + 3.5, y - 3.5)], kind
         )
-        return tip(cross, _about(training, confirmed))
+        return tip(cross, about(training, confirmed))
     kind = {"merged": "kept", "incumbent": "incumbent", "branch": "branch"}.get(training.fate, "discarded")
     kind = "false" if false else kind
     radius = {"kept": 6.0, "false": 6.0, "incumbent": 4.5}.get(kind, 3.2)
-    return tip(tag("circle", cx=x, cy=plot.y(bpb), r=radius, class_=kind), _about(training, confirmed))
+    return tip(tag("circle", cx=x, cy=plot.y(bpb), r=radius, class_=kind), about(training, confirmed))
 
 
-def _about(training: Training, confirmed: float | None) -> str:
+def about(training: Training, confirmed: float | None) -> str:
     """The tooltip of a training."""
     score = f"{training.bpb:.4f} bpb" if training.bpb is not None else training.result.state
     lines = [f"{training.experiment.id}: {describe(training.changes, 6) or training.experiment.purpose}, {score}"]
@@ -152,7 +162,7 @@ def _kept_labels(plot: Plot, kept: Sequence[Training], false: set[str]) -> list[
     parts: list[str] = []
     by_size = sorted(kept, key=lambda t: t.delta if t.delta is not None else 0.0)
     dots = [(plot.x(t.gpu_hours), plot.y(t.bpb or 0.0)) for t in by_size]
-    texts = [_shorten(describe(t.changes), 44) for t in by_size[:MOST_KEPT_LABELS]]
+    texts = [shorten(describe(t.changes), 44) for t in by_size[:MOST_KEPT_LABELS]]
     places = place_labels(dots, [6.3 * len(text) for text in texts], plot.right, (plot.top, plot.bottom - 4))
     for training, text, (x, y), place in zip(by_size, texts, dots, places, strict=False):
         if place is not None:
@@ -185,50 +195,3 @@ def place_labels(
                 break
         places.append(found)
     return places
-
-
-def timeline_chart(story: Story, authors: Mapping[str, int]) -> str:
-    """What every device trained when: candidates in their author's colour, incumbents outlined, gaps idle."""
-    devices = story.account.devices or tuple(sorted({t.device for t in story.trainings}))
-    row = 26 if len(devices) <= 12 else max(6, 312 // len(devices))
-    end = max(story.account.until, 1e-9)
-    height = 70 + row * len(devices)
-    plot = Plot(110, 14, WIDTH - 20, 14 + row * len(devices), 0.0, end, 0.0, 1.0)
-    rows = {device: plot.top + row * index for index, device in enumerate(devices)}
-    parts = [plot.horizontal("run time (seconds)")]
-
-    def bar(device: str, start: float, finish: float, class_: str, style: str | None = None) -> str:
-        width = max(0.8, plot.x(finish) - plot.x(start))
-        return tag(
-            "rect",
-            x=plot.x(start),
-            y=rows[device] + 2,
-            width=width,
-            height=row - 4.0,
-            rx=1.5,
-            class_=class_,
-            style=style,
-        )
-
-    for hold in story.account.holds:
-        if hold.device in rows:
-            parts.append(tip(bar(hold.device, hold.start, hold.end, "idle"), f"{hold.device}: reserved"))
-    for meeting in story.stand_ups:
-        rect = tag(
-            "rect", x=plot.x(meeting.start), y=plot.top, height=plot.bottom - plot.top, class_="stand-up",
-            width=max(1.0, plot.x(meeting.end) - plot.x(meeting.start)),
-        )  # fmt: skip
-        parts.append(tip(rect, f"stand-up, {meeting.end - meeting.start:.1f} s: {meeting.label}"))
-    for training in story.trainings:
-        if training.device in rows:
-            own = training.author in authors
-            style = f"fill: {colour(authors[training.author])}" if own else None
-            element = bar(training.device, training.start, training.end, "bar" if own else "incumbent-bar", style)
-            parts.append(tip(element, f"{_about(training, None)}\n{training.end - training.start:.2f} s"))
-    for span in (*story.lost, *story.under_way):
-        if span.device in rows:
-            kind = "lost" if span in story.lost else "incumbent-bar"
-            parts.append(tip(bar(span.device, span.start, span.end, kind), span.label))
-    if row >= 12:
-        parts += [label(_shorten(d, 15), plot.left - 8, rows[d] + row / 2 + 4, "tick", "end") for d in devices]
-    return picture("".join(parts), WIDTH, height, f"Device timeline of {story.name}")

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from metaloop.edges.leaderboard import Leaderboard, false_share, footnotes, hours, interval, signed
-from metaloop.edges.report.charts import anytime_chart, experiments_chart, gain_chart, timeline_chart
+from metaloop.edges.leaderboard import Leaderboard, false_share, footnotes, hours, interval, rate, signed
+from metaloop.edges.report.charts import anytime_chart, experiments_chart, gain_chart
 from metaloop.edges.report.story import Story, describe
 from metaloop.edges.report.style import COLOURS, PAGE, PICTURES, colour
 from metaloop.edges.report.svg import tag
+from metaloop.edges.report.timeline import WHY, timeline_chart
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.results import ConfirmedMerge, OrganizationResult, OrgRunResult, Results
 
 Cell = tuple[str, str]
 """Class and inner HTML of a table cell."""
+
+LEAST_SHARE = 0.0005
+"""Idle time that the table leaves out."""
 
 LEGEND = (
     ("kept", '<circle cx="7" cy="7" r="5" class="kept"/>', "merged"),
@@ -51,9 +55,10 @@ def write_page(results: Results, stories: Mapping[tuple[str, int], Story]) -> st
 def _terms_line(terms: RunTerms) -> str:
     seeds = f"{terms.seeds} org runs (seeds {terms.seed} to {terms.seed + terms.seeds - 1})"
     seeds = f"one org run (seed {terms.seed})" if terms.seeds == 1 else seeds
+    where = f"Simulated (cluster {terms.cluster['name']}): " if terms.cluster else ""
     return (
-        f"{terms.trainer} {terms.preset} on {terms.data}; each organization got {seeds} of {terms.gpu_hours:.3g} "
-        f"GPU-hours on {terms.devices} devices. Every trunk commit was retrained by the harness on "
+        f"{where}{terms.trainer} {terms.preset} on {terms.data}; each organization got {seeds} of "
+        f"{terms.gpu_hours:.3g} GPU-hours on {terms.devices} devices. Every trunk commit was retrained by the harness on "
         f"{terms.confirm_pairs} fresh paired seeds and scored on data that no organization has seen."
     )
 
@@ -121,7 +126,7 @@ def _leaderboard_row(index: int, o: OrganizationResult, thinking: bool) -> list[
     return [
         ("text", f"{swatch}<strong>{escape(o.name)}</strong>{badge}"),
         ("", _value_and_interval(o.gain_bpb, o.gain_ci95)),
-        ("", signed(o.gain_per_gpu_hour, 2)),
+        ("", rate(o.gain_per_gpu_hour)),
         ("", _value_and_interval(against.difference_bpb, against.ci95) if against else "–"),
         ("", hours(o.gpu_hours)),
         ("", f"{o.utilization:.1%}"),
@@ -173,13 +178,25 @@ def _org_run(run: OrgRunResult, story: Story) -> str:
         tag("h3", "Experiments"),
         _card(_legend() + experiments_chart(story, run)),
         tag("h3", "Devices"),
-        _card(_author_legend(authors, story) + timeline_chart(story, authors)),
+        _card(_author_legend(authors, story) + timeline_chart(story, authors) + _waiting(run)),
         tag("h3", "Who earned what"),
         _card(_earnings(run, story, authors)),
         tag("h3", "Research record"),
         _card(_record(run)) if run.merge_records else tag("p", "Nothing was merged.", class_="lead"),
     ]
     return "\n".join(parts)
+
+
+def _waiting(run: OrgRunResult) -> str:
+    """What the paid devices idled for."""
+    allocated = run.gpu_hours * 3600
+    headings = [("text", "idle for"), ("text", "whom"), ("", "device-seconds"), ("", "share of all")]
+    rows = (
+        [("text", WHY[w.cause]), ("text", escape(w.who or "nobody")), ("", f"{w.seconds:.4g}"), ("", f"{share:.1%}")]
+        for w in run.waiting
+        if (share := w.seconds / allocated) >= LEAST_SHARE
+    )
+    return _table(headings, rows)
 
 
 def _legend() -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from metaloop.meta.audit import Audit, Hold, audit
+from metaloop.meta.waiting import Idle, idle_stretches
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.records import TRUNK, Config, Experiment, Proposal, TrainingResult
 
@@ -84,6 +87,7 @@ class Story:
     lost: tuple[Span, ...]
     stand_ups: tuple[Span, ...]
     authors: tuple[Author, ...]
+    idle: tuple[Idle, ...] = ()
 
     @property
     def name(self) -> str:
@@ -117,12 +121,24 @@ def tell(events: Iterable[ev.Event]) -> Story | None:
         lost=tuple(_lost(events)),
         stand_ups=tuple(_stand_ups(events, account.until)),
         authors=tuple(_authors(events)),
+        idle=tuple(idle_stretches(events)),
     )
 
 
-def gpu_hours_at(holds: Sequence[Hold], t: float) -> float:
-    """Allocated GPU-hours up to run time ``t``."""
-    return sum(max(0.0, min(hold.end, t) - hold.start) for hold in holds) / 3600
+class Allocation:
+    """Allocated GPU-hours up to any run time, in logarithmic time (there may be ten thousand devices)."""
+
+    def __init__(self, holds: Sequence[Hold]) -> None:
+        self._starts = sorted(hold.start for hold in holds)
+        self._ends = sorted(hold.end for hold in holds)
+        self._starts_sum = [0.0, *accumulate(self._starts)]
+        self._ends_sum = [0.0, *accumulate(self._ends)]
+
+    def at(self, t: float) -> float:
+        """GPU-hours up to ``t``: time since every start before it, less the time since every end before it."""
+        begun, over = bisect_left(self._starts, t), bisect_left(self._ends, t)
+        seconds = begun * t - self._starts_sum[begun] - (over * t - self._ends_sum[over])
+        return max(0.0, seconds) / 3600
 
 
 def _trainings(events: Sequence[ev.Event], holds: Sequence[Hold]) -> Iterable[Training]:
@@ -132,6 +148,7 @@ def _trainings(events: Sequence[ev.Event], holds: Sequence[Hold]) -> Iterable[Tr
     merges = {e.proposal: e for e in events if isinstance(e, ev.Merged)}
     verdicts = {e.proposal: e for e in events if isinstance(e, ev.Judged)}
     finished = [e for e in events if isinstance(e, ev.Finished)]
+    allocation = Allocation(holds)
     for number, event in enumerate(finished, start=1):
         experiment = experiments[event.experiment]
         proposal = proposals.get(experiment.proposal or "")
@@ -144,7 +161,7 @@ def _trainings(events: Sequence[ev.Event], holds: Sequence[Hold]) -> Iterable[Tr
             device=event.device,
             start=starts.get((event.experiment, event.attempt), event.t),
             end=event.t,
-            gpu_hours=gpu_hours_at(holds, event.t),
+            gpu_hours=allocation.at(event.t),
             result=event.result,
             fate=_fate(event, experiment, merge, verdict),
             delta=merge.delta if merge else verdict.delta if verdict else None,

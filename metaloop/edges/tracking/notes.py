@@ -5,9 +5,11 @@ Pictures are HTML files because the UI shows those, and shows no SVG.
 
 from __future__ import annotations
 
-from metaloop.edges.report.charts import anytime_chart, experiments_chart, gain_chart, timeline_chart
+from metaloop.edges.leaderboard import rate
+from metaloop.edges.report.charts import anytime_chart, experiments_chart, gain_chart
 from metaloop.edges.report.story import Story, describe
 from metaloop.edges.report.style import standalone
+from metaloop.edges.report.timeline import timeline_chart
 from metaloop.meta.results import OrgRunResult, Results
 
 
@@ -35,8 +37,8 @@ def leaderboard_note(results: Results) -> str:
     for o in results.organizations:
         gain = "not yet" if o.gain_bpb is None else f"{o.gain_bpb:+.4f}"
         interval = f"{o.gain_ci95[0]:+.4f} to {o.gain_ci95[1]:+.4f}" if o.gain_ci95 else ""
-        rate = "" if o.gain_per_gpu_hour is None else f"{o.gain_per_gpu_hour:+.2f}"
-        lines.append(f"| {o.name}{' (control)' if o.control else ''} | {gain} | {interval} | {rate} |")
+        per_hour = "" if o.gain_per_gpu_hour is None else rate(o.gain_per_gpu_hour)
+        lines.append(f"| {o.name}{' (control)' if o.control else ''} | {gain} | {interval} | {per_hour} |")
     return "\n".join(lines)
 
 

@@ -84,9 +84,7 @@ def _stage(rng: random.Random, past: Sequence[Recorded]) -> Stage:
     return stage if past else ("space" if stage == "repeat" else "walk" if stage == "near" else stage)
 
 
-def _config(
-    stage: Stage, space: Space, rng: random.Random, point: Sequence[float], past: Sequence[Recorded]
-) -> Config:
+def _config(stage: Stage, space: Space, rng: random.Random, point: Sequence[float], past: Sequence[Recorded]) -> Config:
     if stage == "space":
         drawn = {knob.name: knob.from_unit(unit) for knob, unit in zip(space, point, strict=True)}
         return effective({}, drawn, space.defaults())

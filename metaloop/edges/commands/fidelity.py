@@ -1,0 +1,110 @@
+"""``metaloop fidelity``: how far the simulator is from reality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options
+from metaloop.files.org_file import read_organization
+from metaloop.files.run_folder import RunFolder, RunTerms, write_json
+from metaloop.vocabulary.errors import UsageError
+
+
+@click.command("fidelity")
+@click.argument("organizations", nargs=-1, type=click.Path(path_type=Path), metavar="[ORG...]")
+@click.option(
+    "--real",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="A finished real run to compare with, instead of running the organizations now.",
+)
+@click.option("--simulator", default="surrogate", show_default=True, help="The simulated trainer that is judged.")
+@click.option(
+    "--sim-data",
+    default="stdlib",
+    show_default=True,
+    help="surrogate: stdlib for the shipped model, or a model's file.",
+)
+@run_options
+def fidelity_command(
+    organizations: tuple[Path, ...], real: Path | None, simulator: str, sim_data: str, **options: Any
+) -> None:
+    """Run the same organizations for real and simulated, on the same seeds and budget, and compare what comes out.
+
+    Prints and stores Kendall's tau of the two rankings with an interval (and the tau that the real ranking has with
+    itself on other seeds), the errors of gain, utilization, makespan, experiments and merges for each organization,
+    and whether the simulator's best is the real best. The folder holds both runs whole (real/ and simulated/),
+    fidelity.json and fidelity.svg. Interrupted, the same command with the same --out goes on.
+
+    \b
+    Examples:
+      metaloop fidelity orgs/* --seeds 6 --gpu-hours 0.02 --out runs/fidelity
+      metaloop fidelity --real runs/20261123 --cluster my-laptop.yaml
+    """
+    from metaloop.edges import session
+    from metaloop.edges.fidelity import show_fidelity
+    from metaloop.edges.progress import Progress
+    from metaloop.meta.fidelity import compare_worlds
+    from metaloop.meta.measure import measure_run
+
+    out = options["out"] or default_out("fidelity")
+    progress = Progress(quiet=False)
+    cluster = options.pop("cluster")
+    if real is None:
+        real = _prepare_real(organizations, out, {**options, "cluster": None})
+        terms = RunFolder(real).read_terms()
+        with session.open_backend(terms, options["address"], progress) as backend:
+            session.execute(RunFolder(real), backend, progress)
+        session.conclude(RunFolder(real))
+    elif organizations:
+        raise UsageError("--real names a finished run with its organizations. Drop the ORG arguments.")
+    terms = RunFolder(real).read_terms()
+    simulated = _prepare_simulated(real, out, terms, {**options, "cluster": cluster}, (simulator, sim_data))
+    session.execute(simulated, session.simulator_of(simulated.read_terms()), progress)
+    session.conclude(simulated)
+    fidelity = compare_worlds(measure_run(real), measure_run(simulated.path))
+    write_json(out / "fidelity.json", fidelity)
+    show_fidelity(fidelity, out, options["as_json"])
+
+
+def _prepare_real(organizations: tuple[Path, ...], out: Path, options: dict[str, Any]) -> Path:
+    """The real run's folder, made unless it stands."""
+    from metaloop.edges import session
+
+    folder = RunFolder(out / "real")
+    if folder.terms.exists():
+        return folder.path
+    folders = organization_folders(organizations)
+    terms = make_terms({**options, "backend": "ray", "trainer": "nanogpt"}, tuple(folders), {})
+    target = session.target_of(terms)
+    for path in folders.values():
+        session.check_runnable(read_organization(path), target)
+    return session.create(folder.path, terms, folders).path
+
+
+def _prepare_simulated(
+    real: Path, out: Path, terms: RunTerms, options: dict[str, Any], trainer: tuple[str, str]
+) -> RunFolder:
+    """The simulated run's folder, always made anew: it costs nothing, and the simulator may have changed."""
+    import shutil
+
+    from metaloop.edges import session
+
+    shutil.rmtree(out / "simulated", ignore_errors=True)
+    simulated = make_terms({**options, "backend": "sim", "trainer": trainer[0], "data": None}, terms.organizations, {})
+    own = RunFolder(real).organizations
+    same = msgspec.structs.replace(
+        simulated,
+        preset=terms.preset,
+        data=trainer[1],
+        gpu_hours=terms.gpu_hours,
+        devices=terms.devices,
+        seed=terms.seed,
+        seeds=terms.seeds,
+        confirm_pairs=terms.confirm_pairs,
+    )
+    return session.create(out / "simulated", same, {name: own / name for name in terms.organizations})

@@ -1,0 +1,40 @@
+"""The Simulator as a backend: hosts org runs in virtual time, and trains for confirmation in none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from metaloop.execution.backend import Hosting
+from metaloop.execution.simulator.cluster import Cluster
+from metaloop.execution.simulator.simulation import Simulation
+from metaloop.execution.trainer import SimulatedTrainer
+from metaloop.vocabulary.errors import BackendError
+from metaloop.vocabulary.records import TrainingRequest, TrainingResult
+
+MOST_DEVICES = 10_000
+
+
+class Simulator:
+    """``devices`` simulated devices of a described cluster, on which a simulated trainer trains."""
+
+    name = "sim"
+
+    def __init__(self, trainer: SimulatedTrainer, devices: int, cluster: Cluster) -> None:
+        if not 1 <= devices <= MOST_DEVICES:
+            raise BackendError(f"asked for {devices} simulated devices. Ask for 1 to {MOST_DEVICES}.")
+        self._trainer = trainer
+        self._cluster = cluster
+        width = len(str(devices - 1))
+        self.devices = tuple(f"sim-{place:0{width}}" for place in range(devices))
+
+    def host(self, hosting: Hosting) -> None:
+        """Run until the controller has ended."""
+        Simulation(hosting, self._trainer, self.devices, self._cluster).run()
+
+    def train_all(self, requests: Sequence[TrainingRequest], on_result: Callable[[int, TrainingResult], None]) -> None:
+        """The harness's own trainings: on a machine like the recorded one, where nothing goes wrong."""
+        for index, request in enumerate(requests):
+            on_result(index, self._trainer.train(request))
+
+    def close(self) -> None:
+        """Nothing is held."""
