@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
 
 .PHONY: setup demo test lint unit bench-nanogpt bench-sim h100-course faults signal clean help
 
@@ -35,6 +36,18 @@ unit: setup
 bench-nanogpt: setup ## Tokens per second beside karpathy/nanoGPT: make bench-nanogpt PEER=path/to/nanoGPT
 	$(BIN)/python bench/nanogpt_tokens_per_second.py --peer $(PEER)
 
+faults: setup ## A thousand random fault configurations of the simulator: all invariants must hold in each
+	$(BIN)/python bench/faults.py --cases 1000
+
+# The peer gets an environment of its own: its dependencies are not ours.
+$(PEERS)/.installed:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/sim/peers.txt
+	touch $@
+
+bench-sim: setup $(PEERS)/.installed ## Speed of the simulator beside Syne Tune's, over experiments, over devices
+	$(BIN)/python bench/sim/speed.py --peer-python $(PEERS)/bin/python
+
 h100-course: setup ## The published H100 course beside the same loop on 500 drawn worlds
 	$(BIN)/python bench/h100_course.py --worlds 500 --picture docs/img/h100-course.svg
 
@@ -42,4 +55,4 @@ signal: setup ## Seed noise against the spread of configurations, for the cpu-ti
 	$(BIN)/python -m nanogpt.signal_to_noise --preset cpu-tiny
 
 clean: ## Remove what was made, runs included
-	rm -rf $(VENV) runs mlflow.db mlruns mlartifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) runs mlflow.db mlruns mlartifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -166,8 +166,6 @@ class Controller:
     def _end_standup(self, now: float) -> None:
         """End the stand-up once it has lasted as long as the organization says (at once, if nobody leads it)."""
         run = self._run
-        if run.state.standup_since is None:
-            return
         director = run.of_kind("director")[0].name
         meeting = self._standup
         if meeting is None and run.retired(director):
@@ -180,13 +178,16 @@ class Controller:
     def _go_on(self, now: float) -> list[Command]:
         """Do everything that the state now calls for, and hand over the commands."""
         run = self._run
-        self._end_standup(now)
+        if run.state.standup_since is not None:
+            self._end_standup(now)
         exhausted = run.share(now) >= 1.0
         if exhausted:
             self._wind_up(now)
         else:
-            self._stand_up(now)
-            self._integrator.integrate(now)
+            if run.organization.cadence.standup_every:
+                self._stand_up(now)
+            if run.organization.branching == "teams":
+                self._integrator.integrate(now)
             self._reviews.settle(now)
         self._bench.pump(now, exhausted)
         if not exhausted and run.state.standup_since is None:
@@ -222,7 +223,7 @@ class Controller:
     def _stand_up(self, now: float) -> None:
         run = self._run
         cadence, directors = run.organization.cadence, run.of_kind("director")
-        if not cadence.standup_every or not directors or run.retired(directors[0].name):
+        if not directors or run.retired(directors[0].name):
             return
         due = run.state.finished - run.state.standup_at >= cadence.standup_every
         if run.state.standup_since is None and due:

@@ -33,10 +33,8 @@ class Integrator:
         self._offers: dict[str, Offer] = {}
 
     def integrate(self, now: float) -> None:
-        """Offer what is due."""
+        """Offer what is due. Asked of organizations with feature branches only."""
         run = self._run
-        if run.organization.branching != "teams":
-            return
         self._open_branches(now)
         every = run.organization.cadence.integrate_every
         due = every and run.state.finished - run.state.integrated_at >= every

@@ -180,7 +180,7 @@ class Combiner(LocalProposer):
         return super().draw(observation, rng)
 
     def _pool(self, observation: Observation) -> list[Config]:
-        """Changes worth joining, best first. A decision may ask for them at twenty draws, between which nothing moves."""
+        """Changes worth joining, best first; kept, as a decision may draw twenty times and nothing moves meanwhile."""
         knobs, head, count = self.knobs(observation), observation.head.config, len(self.history.trials)
         if self._pool_of[0] is not head or self._pool_of[1] is not knobs or self._pool_of[2] != count:
             self._pooled = self._worth_joining(head, {knob.name for knob in knobs})

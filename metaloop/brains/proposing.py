@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from metaloop.brains.beliefs import Beliefs
 from metaloop.brains.brain import Fingerprint, Policy, fingerprint, stream
-from metaloop.brains.history import History
+from metaloop.brains.history import History, Trial
 from metaloop.brains.moves import describe, stepped
 from metaloop.vocabulary.decisions import Observation, Pass, Propose
 from metaloop.vocabulary.organization import Member
@@ -39,7 +39,7 @@ class Proposer:
 
     def decide(self, observation: Observation) -> Propose | Pass:
         for trial in self.history.fold(observation.news):
-            self.beliefs.learn(trial)
+            self.learn(trial)
         rng = stream(self._seed, self._member, observation)
         if rng.random() < self.policy.real("idea_share"):
             idea = self.take_idea(observation)
@@ -52,6 +52,10 @@ class Proposer:
             if self.is_new(changes, observation):
                 return self._propose(changes, observation)
         return Pass(f"{MOST_TRIES} draws in a row gave only what was tried or is on its way")
+
+    def learn(self, trial: Trial) -> None:
+        """Take in what a training brought."""
+        self.beliefs.learn(trial)
 
     def draw(self, observation: Observation, rng: random.Random) -> Config | None:
         """One change set, new or not; ``None`` when there is nothing to draw from."""
@@ -122,7 +126,11 @@ class Proposer:
 
 
 class RandomProposer(Proposer):
-    """Draws every knob in focus anew: what is trained does not depend on trunk."""
+    """Draws every knob in focus anew: what is trained does not depend on trunk. It believes nothing, and so predicts
+    nothing; what was trained it remembers, so as not to draw it again."""
+
+    def learn(self, trial: Trial) -> None:
+        """Nothing is learned."""
 
     def draw(self, observation: Observation, rng: random.Random) -> Config | None:
         return {knob.name: knob.sample(rng) for knob in self.knobs(observation)}

@@ -98,14 +98,16 @@ def draw_fidelity(fidelity: Fidelity, path: Path) -> None:
 
 
 def _scatter(axes: Axes, points: list[tuple[str, Compared]], title: str) -> None:
-    for name, compared in points:
+    for rank, (name, compared) in enumerate(sorted(points, key=lambda p: p[1].simulated.mean)):
         x, y = compared.real.mean, compared.simulated.mean
-        for estimate, along in ((compared.real, "x"), (compared.simulated, "y")):
-            if estimate.ci95 is not None:
-                ends = list(estimate.ci95)
-                axes.plot(*((ends, [y, y]) if along == "x" else ([x, x], ends)), color=BLUE, alpha=0.35, linewidth=1.2)
+        if compared.real.ci95 is not None:
+            axes.plot(compared.real.ci95, [y, y], color=BLUE, alpha=0.35, linewidth=1.2)
+        if compared.simulated.ci95 is not None:
+            axes.plot([x, x], compared.simulated.ci95, color=BLUE, alpha=0.35, linewidth=1.2)
         axes.plot([x], [y], "o", color=BLUE, markersize=5)
-        axes.annotate(name, (x, y), textcoords="offset points", xytext=(6, 4), fontsize=8, color=INK)
+        below = rank % 2  # neighbours in height are labelled on different sides of their dots
+        offset, side = ((6, -11), "left") if below else ((-6, 5), "right")
+        axes.annotate(name, (x, y), xytext=offset, textcoords="offset points", fontsize=8, color=INK, ha=side)
     low = min(axes.get_xlim()[0], axes.get_ylim()[0])
     high = max(axes.get_xlim()[1], axes.get_ylim()[1])
     axes.plot([low, high], [low, high], color=SOFT, linewidth=0.8, linestyle="--")

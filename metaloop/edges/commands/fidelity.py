@@ -29,11 +29,18 @@ from metaloop.vocabulary.errors import UsageError
     show_default=True,
     help="surrogate: stdlib for the shipped model, or a model's file.",
 )
+@click.option(
+    "--sim-seeds",
+    type=click.IntRange(1, 1000),
+    default=30,
+    show_default=True,
+    help="Simulated org runs of each organization: many, so that what differs is the simulator and not its luck.",
+)
 @run_options
 def fidelity_command(
     organizations: tuple[Path, ...], real: Path | None, simulator: str, sim_data: str, **options: Any
 ) -> None:
-    """Run the same organizations for real and simulated, on the same seeds and budget, and compare what comes out.
+    """Run the same organizations for real and simulated, on the same budget and devices, and compare what comes out.
 
     Prints and stores Kendall's tau of the two rankings with an interval (and the tau that the real ranking has with
     itself on other seeds), the errors of gain, utilization, makespan, experiments and merges for each organization,
@@ -104,7 +111,7 @@ def _prepare_simulated(
         gpu_hours=terms.gpu_hours,
         devices=terms.devices,
         seed=terms.seed,
-        seeds=terms.seeds,
+        seeds=max(terms.seeds, options["sim_seeds"]),
         confirm_pairs=terms.confirm_pairs,
     )
     return session.create(out / "simulated", same, {name: own / name for name in terms.organizations})

@@ -1,6 +1,8 @@
 """Which trainings to record, so that a surrogate learns the whole space and knows the good regions best.
 
-Four kinds, interleaved so that a recording is balanced wherever it is stopped:
+Four kinds, interleaved so that a recording is balanced wherever it is stopped. After :data:`EVEN_BATCHES` batches the
+whole space is known well enough to rank it (rank correlation 0.96 measured at 1,000 trainings), the good regions are
+not (0.56 within the best decile), so most of what follows goes there:
 
 - ``space``: a scrambled Sobol sequence over all knobs (Sobol 1967; scrambling: Owen 1998), even on each knob's scale;
 - ``walk``: from the baseline, 1 to 12 knobs moved by steps from tiny to the whole range: where every org run starts;
@@ -28,7 +30,10 @@ Stage = Literal["space", "walk", "near", "repeat", "organization"]
 
 BATCH = 64
 """Trainings drawn at a time."""
+EVEN_BATCHES = 17
 SHARES: dict[Stage, float] = {"space": 0.35, "walk": 0.2, "near": 0.3, "repeat": 0.15}
+"""How often each kind is drawn in the first batches."""
+LATER_SHARES: dict[Stage, float] = {"space": 0.1, "walk": 0.12, "near": 0.63, "repeat": 0.15}
 ELITE = 0.05
 """Share of the scored trainings that ``near`` starts from."""
 MOST_CHANGES = 12
@@ -62,7 +67,7 @@ def draw_batch(
     drawn: list[tuple[int, Stage, TrainingRequest]] = []
     for place in range(BATCH):
         index = number * BATCH + place
-        stage = _stage(rng, past)
+        stage = _stage(rng, past, SHARES if number < EVEN_BATCHES else LATER_SHARES)
         config = _config(stage, space, rng, points[place], past)
         splits = ("val", "confirm") if index % ALL_SPLITS_EVERY else ("val", "holdout", "confirm")
         train_seed = derive(seed, "recording-seed", index) >> (64 - SEED_BITS)
@@ -79,8 +84,8 @@ def _sobol(dimensions: int, seed: int, number: int) -> Sequence[Sequence[float]]
     return points
 
 
-def _stage(rng: random.Random, past: Sequence[Recorded]) -> Stage:
-    stage = rng.choices(list(SHARES), list(SHARES.values()))[0]
+def _stage(rng: random.Random, past: Sequence[Recorded], shares: dict[Stage, float]) -> Stage:
+    stage = rng.choices(list(shares), list(shares.values()))[0]
     return stage if past else ("space" if stage == "repeat" else "walk" if stage == "near" else stage)
 
 

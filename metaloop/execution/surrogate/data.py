@@ -52,7 +52,7 @@ class Prepared:
 
 
 def prepare(rows: Sequence[Recorded], features: Features, floor: float | None = None) -> Prepared:
-    """Arrays of the trainings of the whole budget among ``rows``.
+    """Arrays of the trainings of the whole budget among ``rows``; a model that is judged on them brings its ``floor``.
 
     Raises:
         TrainerError: too few trainings, or trainings of another preset or corpus.
@@ -61,7 +61,7 @@ def prepare(rows: Sequence[Recorded], features: Features, floor: float | None = 
         row for row in rows if row.request.budget_fraction == 1 and row.result.state in ("ok", "stopped", "diverged")
     ]
     scores = [row.bpb for row in used if row.bpb is not None]
-    if len(scores) < 40:
+    if floor is None and len(scores) < 40:
         raise TrainerError(
             f"{len(scores)} scored trainings are too few to fit a surrogate; record 40 at the very least."
         )

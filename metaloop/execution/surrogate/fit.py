@@ -177,6 +177,7 @@ class _Fit:
         self.basis = projection.basis(x)
         self.whitened = np.zeros((self.basis.shape[1], len(OUTPUTS)))
         self.offset = np.zeros(len(OUTPUTS))
+        self._spectra: dict[bytes, tuple[Tensor, Tensor]] = {}
 
     def model(self, meta: Meta, fresh: Array) -> Model:
         self._failures()
@@ -220,9 +221,8 @@ class _Fit:
         y = self.data.y[there, k]
         mean, scale = float(y.mean()), max(float(y.std()), LEAST_SPREAD)
         standard = torch.from_numpy((y - mean) / scale)
-        some = np.random.default_rng(self.settings.seed).permutation(len(y))[: self.settings.subset]
         rows = torch.from_numpy(there)
-        ratio, signal = gaussian.noise_ratio(self.learned.kernel, self.x[rows[some]], standard[some])
+        ratio, signal = self._noise_ratio(there, standard)
         relative = np.ones(len(y))
         if variance is not None:
             relative = np.clip(variance[there] / np.median(variance[there]), *HETERO)
@@ -230,6 +230,15 @@ class _Fit:
         posterior = gaussian.regress(self.basis[rows], standard, noise, signal)
         self.whitened[:, k], self.offset[k] = posterior.mean.numpy() * scale, mean
         return _Regressed(there, standard, noise, posterior, scale)
+
+    def _noise_ratio(self, there: npt.NDArray[np.int64], standard: Tensor) -> tuple[float, float]:
+        """On a subset of the scored trainings, the same for most outputs, since its spectrum is the dear part."""
+        places = np.flatnonzero(np.isfinite(self.data.y[there, VAL]))
+        some = np.random.default_rng(self.settings.seed).permutation(places)[: self.settings.subset]
+        name = there[some].tobytes()
+        if name not in self._spectra:
+            self._spectra[name] = gaussian.spectrum_of(self.learned.kernel, self.x[torch.from_numpy(there[some])])
+        return gaussian.noise_ratio(*self._spectra[name], standard[torch.from_numpy(some)])
 
     def _failures(self) -> None:
         known = np.isfinite(self.data.failed)

@@ -70,9 +70,15 @@ def _kernel(logs: Tensor, rest: Tensor) -> Kernel:
     return Kernel(logs.exp(), torch.sigmoid(rest[0]), 1 + rest[1].exp())
 
 
-def noise_ratio(kernel: Kernel, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """The likeliest noise-to-signal variance ratio for one output ``y`` (n,) and its signal variance."""
+def spectrum_of(kernel: Kernel, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (n,) and eigenvectors (n, n) of the covariance at rows ``x``: what all outputs there share."""
     values, vectors = torch.linalg.eigh(kernel(x, x))
+    return values, vectors
+
+
+def noise_ratio(values: Tensor, vectors: Tensor, y: Tensor) -> tuple[float, float]:
+    """The likeliest noise-to-signal variance ratio for one output ``y`` (n,) on a :func:`spectrum_of` its rows, and
+    its signal variance."""
     projected = (vectors.T @ y) ** 2
     n = len(y)
     best = (math.inf, NOISE_GRID[0], 1.0)

@@ -55,13 +55,13 @@ def fit_noise(scores: Array, group: npt.NDArray[np.int64], basis: Array) -> Nois
     squares = np.array([((scores[member == g] - m) ** 2).sum(0) for g, m in zip(many, means, strict=True)])
     weights = np.stack([_log_linear(first, squares[:, k], freedom) for k in range(SCORES)], 1)
     fitted = first @ weights
-    limits: Array = np.asarray(np.quantile(fitted, (0.02, 0.98)) + np.array([-MARGIN, MARGIN]), dtype=np.float64)
+    limits = np.quantile(fitted, (0.02, 0.98)) + np.array([-MARGIN, MARGIN])
     scaled = [
         (scores[member == g] - m) / np.exp(np.clip(f, *limits)) * np.sqrt(c / (c - 1))
         for g, m, f, c in zip(many, means, fitted, counts[many], strict=True)
     ]
-    factor: Array = np.linalg.cholesky(_correlation(np.concatenate(scaled).astype(np.float64)))
-    return Noise(weights, limits, factor)
+    factor = np.linalg.cholesky(_correlation(np.concatenate(scaled)))
+    return Noise(weights, limits, np.asarray(factor, dtype=np.float64))
 
 
 def _log_linear(basis: Array, squares: Array, freedom: Array) -> Array:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metaloop.execution.backend import Hosting
-from metaloop.execution.recording.design import BATCH, SHARES, Recorded, draw_batch
+from metaloop.execution.recording.design import BATCH, EVEN_BATCHES, LATER_SHARES, SHARES, Recorded, draw_batch
 from metaloop.execution.recording.record import record
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 from tests.driver import SPACE, score
@@ -44,10 +44,12 @@ def recorded(path: Path, trainings: int, backend: Bench | None = None) -> list[R
 
 
 def test_every_kind_comes_in_its_share_and_every_configuration_is_valid(tmp_path: Path) -> None:
-    rows = recorded(tmp_path / "r.jsonl", 40 * BATCH)
-    count = Counter(row.stage for row in rows)
-    for stage, share in SHARES.items():
-        assert count[stage] / len(rows) == pytest.approx(share, abs=0.05)
+    rows = recorded(tmp_path / "r.jsonl", 2 * EVEN_BATCHES * BATCH)
+    half = EVEN_BATCHES * BATCH
+    for part, shares in ((rows[:half], SHARES), (rows[half:], LATER_SHARES)):
+        count = Counter(row.stage for row in part)
+        for stage, share in shares.items():
+            assert count[stage] / half == pytest.approx(share, abs=0.05)
     defaults = SPACE.defaults()
     for row in rows:
         SPACE.validate(row.request.config)
