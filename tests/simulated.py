@@ -8,13 +8,19 @@ from pathlib import Path
 
 import msgspec
 
+from metaloop.actors.controller import Controller
+from metaloop.actors.run_context import RunContext
+from metaloop.actors.state import replay
+from metaloop.execution.backend import Hosting
 from metaloop.execution.org_run import OrgRunTerms
 from metaloop.execution.simulator.backend import Simulator
-from metaloop.execution.simulator.cluster import Cluster
+from metaloop.execution.simulator.cluster import IDEAL, Cluster
 from metaloop.execution.simulator.cluster_file import SECTIONS, fields_of
 from metaloop.execution.simulator.run import SimulatedRun, simulate_org
 from metaloop.execution.trainer import Target, TrainerSpec
+from metaloop.files.journal import MemoryJournal
 from metaloop.files.org_file import load_organization
+from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.records import CurvePoint, TrainingRequest, TrainingResult
 from tests import invariant_checks as checks
@@ -105,3 +111,28 @@ def longest_in_flight(case: FaultCase) -> float:
     messages = 200 * (delays.controller_s + delays.git_s)
     waits = delays.dispatch_s + delays.report_s + 20 * faults.resend_s + faults.restart_s + 10 * faults.preempted_s
     return TARGET.longest_s + messages + waits + faults.controller_restart_s
+
+
+def resume_from(case: FaultCase, events: list[ev.Event]) -> SimulatedRun:
+    """Take up a journal that ends anywhere, as after ``kill -9`` between any two events, and go on to the end."""
+    organization = case.organization
+    teams = {member.name: member.team for member in organization.members}
+    journal = MemoryJournal()
+    journal.events = list(events)
+    state = replay(events, teams)
+    controller = Controller(RunContext(organization, SPACE, case.number, state, journal))
+    Simulator(Formula(), case.devices, IDEAL).host(
+        Hosting(
+            controller=controller,
+            members=organization.members,
+            space=SPACE,
+            seed=case.number,
+            starts_at=state.now,
+            begin=lambda: controller.resume(state.now),
+            poll=lambda _: [],
+            longest_s=TARGET.longest_s,
+            revive=lambda _: (controller, []),
+            commits=lambda: 0,
+        )
+    )
+    return SimulatedRun(journal.events, state)

@@ -30,6 +30,8 @@ class Bench:
         self._run = run
         self._lines: dict[Wait, Line] = {}
         self._waits: dict[int, Wait] = {}
+        self._parked: dict[str, set[int]] = {}
+        """Head to the candidates that wait for nothing but its first score: at the start, all of them."""
         self._exhausted = False
 
     def pump(self, now: float, exhausted: bool) -> None:
@@ -38,10 +40,18 @@ class Bench:
         if exhausted and not self._exhausted:
             self._exhausted = True
             agenda.everything()
+        if self._parked:
+            self._leave_parking()
         if agenda.verdicts or agenda.moved or self._lines:
             self._look(now, exhausted)
         if exhausted:
             judging.close_held(run, now)
+
+    def _leave_parking(self) -> None:
+        """Back on the agenda, once their head has its score, or is the head no longer, or the budget is spent."""
+        run = self._run
+        for head in [h for h in self._parked if run.agenda.moved or self._exhausted or judging.trained(run, h, 0)]:
+            run.agenda.verdicts.update(self._parked.pop(head))
 
     def _look(self, now: float, exhausted: bool) -> None:
         run, agenda = self._run, self._run.agenda
@@ -79,7 +89,7 @@ class Bench:
             self._waits.pop(number, None)
         elif not self._plain(state):
             self._waits.pop(number, None)
-            run.agenda.verdicts.add(number)
+            self._put_aside(number, state)
         else:
             mergers = tuple(m.name for m in judging.mergers(run, state.proposal))
             wait = Wait(state.proposal.branch, state.wanted, mergers)
@@ -87,6 +97,17 @@ class Bench:
             self._lines.setdefault(wait, Line()).add(number)
         if before is not None and before in self._lines and self._waits.get(number) != before:
             self._call(before, visits)
+
+    def _put_aside(self, number: int, state: ProposalState) -> None:
+        """Where a candidate waits that cannot stand in line: parked, or on the agenda of every message."""
+        run = self._run
+        head, known = run.state.branches[state.proposal.branch].key, run.state
+        on_head = known.commits[state.proposal.base] == head
+        measured = state.wanted == 1 and 0 in known.scores.get(state.key, {})
+        if on_head and measured and not self._exhausted and (head, 0) in known.asked_for:
+            self._parked.setdefault(head, set()).add(number)
+        else:
+            run.agenda.verdicts.add(number)
 
     def _plain(self, state: ProposalState) -> bool:
         """Whether only the head and the mergers can make a difference to it: it and its base have their scores."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import subprocess
 import sys
 from itertools import pairwise
@@ -22,7 +23,9 @@ from metaloop.meta.waiting import waiting
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.errors import BackendError
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
-from tests.simulated import ROOT, TARGET, Formula, check_all, fault_case
+from tests import invariant_checks as checks
+from tests.driver import SPACE
+from tests.simulated import ROOT, TARGET, Formula, check_all, fault_case, resume_from, simulate
 
 SPOT = Cluster(
     delays=Delays(dispatch_s=0.1, report_s=0.1, controller_s=0.01, git_s=0.1),
@@ -167,3 +170,20 @@ queued a training after the end (270)."""
 @pytest.mark.parametrize("number", [*range(60), *REGRESSIONS])
 def test_all_invariants_hold_whatever_goes_wrong(number: int) -> None:
     check_all(fault_case(number))
+
+
+@pytest.mark.parametrize("number", range(200, 230))
+def test_4_a_journal_that_ends_anywhere_can_be_taken_up(number: int) -> None:
+    case = fault_case(number)
+    whole = simulate(case).events
+    rng = random.Random(number)
+    for cut in rng.sample(range(2 + case.devices, len(whole)), k=min(6, len(whole) - 2 - case.devices)):
+        if any(isinstance(event, ev.RunEnded) for event in whole[:cut]):
+            continue
+        taken_up = resume_from(case, whole[:cut])
+        checks.check_time(taken_up.events)
+        checks.check_waiting(taken_up.events)
+        checks.check_2_replay(taken_up.events, taken_up.state)
+        checks.check_4_final_states(taken_up.events, taken_up.state)
+        checks.check_5_trunk(taken_up.events, taken_up.state, case.organization, SPACE)
+        checks.check_6_drained(taken_up.state)
