@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options
+from metaloop.edges.commands.options import default_out, run_options
+from metaloop.edges.commands.real_run import prepare_real
 from metaloop.edges.outcome import print_json
-from metaloop.files.org_file import read_organization
 from metaloop.files.run_folder import RunFolder, write_json
 from metaloop.vocabulary.errors import UsageError
 
@@ -53,10 +53,12 @@ def calibrate_command(
     from metaloop.edges.calibration import calibrate
     from metaloop.edges.progress import Progress
 
+    if options["backend"] == "sim" or options["cluster"]:
+        raise UsageError("calibration learns from real org runs. Drop --backend sim and --cluster.")
     out = options["out"] or default_out("calibration")
     progress = Progress()
     if real is None:
-        real = _prepare(organizations, out, options)
+        real = prepare_real(organizations, out, options)
         with session.open_backend(RunFolder(real).read_terms(), options["address"], progress) as backend:
             session.execute(RunFolder(real), backend, progress)
         session.conclude(RunFolder(real))
@@ -68,21 +70,6 @@ def calibrate_command(
         print_json(done)
     else:
         _show(done, out)
-
-
-def _prepare(organizations: tuple[Path, ...], out: Path, options: dict[str, Any]) -> Path:
-    """The real run's folder, made unless it stands."""
-    from metaloop.edges import session
-
-    folder = RunFolder(out / "real")
-    if not folder.terms.exists():
-        folders = organization_folders(organizations)
-        terms = make_terms({**options, "backend": "ray", "trainer": "nanogpt"}, tuple(folders), {})
-        target = session.target_of(terms)
-        for path in folders.values():
-            session.check_runnable(read_organization(path), target)
-        session.create(folder.path, terms, folders)
-    return folder.path
 
 
 def _show(done: Calibration, out: Path) -> None:

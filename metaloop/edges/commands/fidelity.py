@@ -8,8 +8,8 @@ from typing import Any
 import click
 import msgspec
 
-from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options
-from metaloop.files.org_file import read_organization
+from metaloop.edges.commands.options import default_out, make_terms, run_options
+from metaloop.edges.commands.real_run import prepare_real
 from metaloop.files.run_folder import RunFolder, RunTerms, write_json
 from metaloop.vocabulary.errors import UsageError
 
@@ -58,11 +58,13 @@ def fidelity_command(
     from metaloop.meta.fidelity import compare_worlds
     from metaloop.meta.measure import measure_run
 
+    if options["backend"] == "sim":
+        raise UsageError("fidelity compares real org runs with simulated ones. Drop --backend sim, or name a --real run.")
     out = options["out"] or default_out("fidelity")
     progress = Progress(quiet=False)
     cluster = options.pop("cluster")
     if real is None:
-        real = _prepare_real(organizations, out, {**options, "cluster": None})
+        real = prepare_real(organizations, out, {**options, "cluster": None})
         terms = RunFolder(real).read_terms()
         with session.open_backend(terms, options["address"], progress) as backend:
             session.execute(RunFolder(real), backend, progress)
@@ -76,21 +78,6 @@ def fidelity_command(
     fidelity = compare_worlds(measure_run(real), measure_run(simulated.path))
     write_json(out / "fidelity.json", fidelity)
     show_fidelity(fidelity, out, options["as_json"])
-
-
-def _prepare_real(organizations: tuple[Path, ...], out: Path, options: dict[str, Any]) -> Path:
-    """The real run's folder, made unless it stands."""
-    from metaloop.edges import session
-
-    folder = RunFolder(out / "real")
-    if folder.terms.exists():
-        return folder.path
-    folders = organization_folders(organizations)
-    terms = make_terms({**options, "backend": "ray", "trainer": "nanogpt"}, tuple(folders), {})
-    target = session.target_of(terms)
-    for path in folders.values():
-        session.check_runnable(read_organization(path), target)
-    return session.create(folder.path, terms, folders).path
 
 
 def _prepare_simulated(
