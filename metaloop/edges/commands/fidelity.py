@@ -59,7 +59,7 @@ def fidelity_command(
     from metaloop.meta.measure import measure_run
 
     if options["backend"] == "sim":
-        raise UsageError("fidelity compares real org runs with simulated ones. Drop --backend sim, or name a --real run.")
+        raise UsageError("fidelity compares real org runs with simulated ones. Drop --backend sim, or name --real.")
     out = options["out"] or default_out("fidelity")
     progress = Progress(quiet=False)
     cluster = options.pop("cluster")
