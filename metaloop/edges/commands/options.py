@@ -15,6 +15,7 @@ import click
 from metaloop import __version__
 from metaloop.files.run_folder import RunTerms
 from metaloop.vocabulary.errors import UsageError
+from metaloop.vocabulary.text import nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,7 +62,6 @@ _OPTIONS = (
     ),
     click.option(
         "--trainer",
-        type=click.Choice(list(TRAINERS)),
         default=None,
         help="What an experiment trains: nanogpt, for real; surrogate, fitted on recorded real trainings; h100-5min, "
         "drawn after published figures [default: nanogpt; with --backend sim, surrogate].",
@@ -127,6 +127,8 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
     """
     simulated = options["backend"] == "sim"
     trainer = options["trainer"] or ("surrogate" if simulated else "nanogpt")
+    if trainer not in TRAINERS:
+        raise UsageError(f"unknown trainer {trainer!r}{nearest(trainer, TRAINERS)}. Known: {', '.join(TRAINERS)}.")
     if simulated and trainer not in SIMULATED:
         raise UsageError(
             f"--backend sim needs a simulated trainer, got {trainer}, which trains for real. Choose --trainer "
