@@ -22,12 +22,11 @@ from metaloop.vocabulary.errors import UsageError
     default=None,
     help="A finished real run to compare with, instead of running the organizations now.",
 )
-@click.option("--simulator", default="surrogate", show_default=True, help="The simulated trainer that is judged.")
 @click.option(
     "--sim-data",
     default="stdlib",
     show_default=True,
-    help="surrogate: stdlib for the shipped model, or a model's file.",
+    help="The surrogate that is judged: stdlib for the shipped one, or a model's file.",
 )
 @click.option(
     "--sim-seeds",
@@ -37,9 +36,7 @@ from metaloop.vocabulary.errors import UsageError
     help="Simulated org runs of each organization: many, so that what differs is the simulator and not its luck.",
 )
 @run_options
-def fidelity_command(
-    organizations: tuple[Path, ...], real: Path | None, simulator: str, sim_data: str, **options: Any
-) -> None:
+def fidelity_command(organizations: tuple[Path, ...], real: Path | None, sim_data: str, **options: Any) -> None:
     """Run the same organizations for real and simulated, on the same budget and devices, and compare what comes out.
 
     Prints and stores Kendall's tau of the two rankings with an interval (and the tau that the real ranking has with
@@ -61,10 +58,9 @@ def fidelity_command(
     if options["backend"] == "sim":
         raise UsageError("fidelity compares real org runs with simulated ones. Drop --backend sim, or name --real.")
     out = options["out"] or default_out("fidelity")
-    progress = Progress(quiet=False)
-    cluster = options.pop("cluster")
+    progress = Progress()
     if real is None:
-        real = prepare_real(organizations, out, {**options, "cluster": None})
+        real = prepare_real(organizations, out, options)
         terms = RunFolder(real).read_terms()
         with session.open_backend(terms, options["address"], progress) as backend:
             session.execute(RunFolder(real), backend, progress)
@@ -72,7 +68,7 @@ def fidelity_command(
     elif organizations:
         raise UsageError("--real names a finished run with its organizations. Drop the ORG arguments.")
     terms = RunFolder(real).read_terms()
-    simulated = _prepare_simulated(real, out, terms, {**options, "cluster": cluster}, (simulator, sim_data))
+    simulated = _prepare_simulated(real, out, terms, options, sim_data)
     session.execute(simulated, session.simulator_of(simulated.read_terms()), progress)
     session.conclude(simulated)
     fidelity = compare_worlds(measure_run(real), measure_run(simulated.path))
@@ -80,21 +76,20 @@ def fidelity_command(
     show_fidelity(fidelity, out, options["as_json"])
 
 
-def _prepare_simulated(
-    real: Path, out: Path, terms: RunTerms, options: dict[str, Any], trainer: tuple[str, str]
-) -> RunFolder:
+def _prepare_simulated(real: Path, out: Path, terms: RunTerms, options: dict[str, Any], sim_data: str) -> RunFolder:
     """The simulated run's folder, always made anew: it costs nothing, and the simulator may have changed."""
     import shutil
 
     from metaloop.edges import session
 
     shutil.rmtree(out / "simulated", ignore_errors=True)
-    simulated = make_terms({**options, "backend": "sim", "trainer": trainer[0], "data": None}, terms.organizations, {})
+    simulated = make_terms(
+        {**options, "backend": "sim", "trainer": "surrogate", "data": sim_data}, terms.organizations, {}
+    )
     own = RunFolder(real).organizations
     same = msgspec.structs.replace(
         simulated,
         preset=terms.preset,
-        data=trainer[1],
         gpu_hours=terms.gpu_hours,
         devices=terms.devices,
         seed=terms.seed,

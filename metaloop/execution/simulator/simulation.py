@@ -168,8 +168,9 @@ class Simulation:
         decided = self._decide(ask)
         ready = arrives + self._delays.decide_s + decided.decision.cost.seconds
         self._send(decided, ready, self._delays.answer_s)
-        if self._luck.again(now) is not None:
-            self._actor(ask.actor).handle(ask)
+        again = self._luck.again(now)
+        if again is not None:
+            self._send(self._decide(ask), ready + again, self._delays.answer_s)
 
     def _decide(self, ask: Ask) -> Decided:
         return self._thoughts.charge(ask, self._actor(ask.actor).handle(ask))
