@@ -20,9 +20,9 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
-from statistics import NormalDist
 
 from metaloop.brains.history import Trial
+from metaloop.vocabulary.seeds import normal
 from metaloop.vocabulary.space import Knob, Space, Value
 
 SLOPE_SD = 0.15
@@ -42,16 +42,6 @@ SIZES_NEEDED = 5
 SMALLEST_SCALE = 0.125
 DRIFT = 0.01
 """Share of the prior variance that returns with every outcome of the knob."""
-
-_QUANTILE = NormalDist().inv_cdf
-_OPEN = 1.0 - 2.0**-52
-"""Keeps a draw from [0, 1) off both ends, where the normal distribution has no quantile."""
-
-
-def normal(rng: random.Random) -> float:
-    """A standard normal draw by inversion: a decision takes a hundred, and ``gauss`` costs over twice as much."""
-    return _QUANTILE(0.5 + (rng.random() - 0.5) * _OPEN)
-
 
 @dataclass(slots=True)
 class Curve:

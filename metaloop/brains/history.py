@@ -67,6 +67,16 @@ class History:
         """Take in the news; the first trainings of proposals among them, in order."""
         return [trial for trial in map(self._take, news) if trial is not None]
 
+    def note(self, outcome: Outcome) -> None:
+        """Take in that something was trained, not what came of it: enough for :meth:`knows` and for ``ideas``."""
+        key = fingerprint(outcome.config)
+        if outcome.bpb is None:
+            self.failed.setdefault(key, set()).add(outcome.repeat)
+        else:
+            self.scores.setdefault(key, {})[outcome.repeat] = outcome.bpb
+        if outcome.changes:
+            self.ideas.add(fingerprint(outcome.changes))
+
     def _take(self, outcome: Outcome) -> Trial | None:
         key = fingerprint(outcome.config)
         first = outcome.repeat == 0 and key not in self.made

@@ -12,7 +12,7 @@ from metaloop.brains.history import History, Trial
 from metaloop.brains.moves import describe, stepped
 from metaloop.vocabulary.decisions import Observation, Pass, Propose
 from metaloop.vocabulary.organization import Member
-from metaloop.vocabulary.records import Config, effective
+from metaloop.vocabulary.records import Config, Outcome, effective
 from metaloop.vocabulary.space import Knob, Space, Value
 
 MOST_TRIES = 20
@@ -38,8 +38,7 @@ class Proposer:
         self._in_focus: dict[tuple[str, ...], tuple[Knob, ...]] = {}
 
     def decide(self, observation: Observation) -> Propose | Pass:
-        for trial in self.history.fold(observation.news):
-            self.learn(trial)
+        self.remember(observation.news)
         rng = stream(self._seed, self._member, observation)
         if rng.random() < self.policy.real("idea_share"):
             idea = self.take_idea(observation)
@@ -53,9 +52,18 @@ class Proposer:
                 return self._propose(changes, observation)
         return Pass(f"{MOST_TRIES} draws in a row gave only what was tried or is on its way")
 
+    def remember(self, news: Sequence[Outcome]) -> None:
+        """Take in the news."""
+        for trial in self.history.fold(news):
+            self.learn(trial)
+
     def learn(self, trial: Trial) -> None:
         """Take in what a training brought."""
         self.beliefs.learn(trial)
+
+    def predicted(self, changes: Config, observation: Observation) -> float | None:
+        """What the changes are believed to bring (bpb); ``None`` where nothing is believed."""
+        return self.beliefs.predicted(observation.head.config, changes)
 
     def draw(self, observation: Observation, rng: random.Random) -> Config | None:
         """One change set, new or not; ``None`` when there is nothing to draw from."""
@@ -104,7 +112,7 @@ class Proposer:
     def _propose(
         self, changes: Config, observation: Observation, hypothesis: str | None = None, idea: str | None = None
     ) -> Propose:
-        predicted = self.beliefs.predicted(observation.head.config, changes)
+        predicted = self.predicted(changes, observation)
         return Propose(
             changes=changes,
             hypothesis=hypothesis or self._hypothesis(changes, observation, predicted),
@@ -129,8 +137,14 @@ class RandomProposer(Proposer):
     """Draws every knob in focus anew: what is trained does not depend on trunk. It believes nothing, and so predicts
     nothing; what was trained it remembers, so as not to draw it again."""
 
-    def learn(self, trial: Trial) -> None:
-        """Nothing is learned."""
+    def remember(self, news: Sequence[Outcome]) -> None:
+        """What was trained, and nothing of what it brought."""
+        for outcome in news:
+            self.history.note(outcome)
+
+    def predicted(self, _changes: Config, _observation: Observation) -> float | None:
+        """Nothing is believed."""
+        return None
 
     def draw(self, observation: Observation, rng: random.Random) -> Config | None:
         return {knob.name: knob.sample(rng) for knob in self.knobs(observation)}

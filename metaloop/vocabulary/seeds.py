@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from functools import lru_cache
 from hashlib import blake2b
+from statistics import NormalDist
 
 import numpy as np
 
@@ -21,6 +22,16 @@ def derive(root: int, *path: str | int) -> int:
     """A 64-bit seed for the stream ``path`` under ``root``; equal arguments give equal seeds on every machine."""
     text = "\x1f".join([str(root), *map(str, path)])
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+_QUANTILE = NormalDist().inv_cdf
+_OPEN = 1.0 - 2.0**-52
+"""Keeps a draw from [0, 1) off both ends, where the normal distribution has no quantile."""
+
+
+def normal(rng: random.Random) -> float:
+    """A standard normal draw by inversion: where many are needed, ``gauss`` costs over twice as much."""
+    return _QUANTILE(0.5 + (rng.random() - 0.5) * _OPEN)
 
 
 def python_stream(root: int, *path: str | int) -> random.Random:

@@ -29,6 +29,9 @@ NO_CAP = 1e3
 """Stands for the bound on the logits where there is none: no logit gets that large."""
 _VALUE_KNOBS = ("value_embedding_beta1", "value_embedding_beta2", "value_embedding_weight_decay")
 
+_GROUPS = ("matrix", "embedding", "head", "scalar", "value")
+_WEIGHT_NAMES = tuple(tuple(f"{kind}_{g}" for kind in ("way", "eaten", "size", "late", "learned")) for g in _GROUPS)
+
 
 class Schedule(NamedTuple):
     """Mean learning-rate factor over the whole budget, its first quarter and its last."""
@@ -152,19 +155,29 @@ def _of_start(c: Mapping[str, Value], s: Sizes) -> dict[str, float]:
     }
 
 
-def _groups(c: Mapping[str, Value]) -> tuple[tuple[str, float, float, float], ...]:
-    """Name, peak learning rate, weight decay and starting scale of each parameter group (nanogpt/optim.py)."""
+def _groups(c: Mapping[str, Value]) -> tuple[tuple[float, float, float], ...]:
+    """Peak learning rate, weight decay and starting scale of each of :data:`_GROUPS` (nanogpt/optim.py)."""
     init, table = number(c, "init_std"), number(c, "embedding_std")
     matrix_decay, rate = number(c, "matrix_weight_decay"), number(c, "embedding_lr")
     embedding = (rate, number(c, "embedding_weight_decay"), table)
     valued = c["value_embeddings"] != "off"
     return (
-        ("matrix", number(c, "matrix_lr"), matrix_decay, init),
-        ("embedding", *embedding),
-        ("head", *(embedding if c["tied_head"] else (number(c, "head_lr"), matrix_decay, init))),
-        ("scalar", number(c, "scalar_lr"), 0.0, 1.0),
-        ("value", *((rate, number(c, "value_embedding_weight_decay"), table) if valued else (2e-3, 0.1, 0.02))),
+        (number(c, "matrix_lr"), matrix_decay, init),
+        embedding,
+        embedding if c["tied_head"] else (number(c, "head_lr"), matrix_decay, init),
+        (number(c, "scalar_lr"), 0.0, 1.0),
+        (rate, number(c, "value_embedding_weight_decay"), table) if valued else (2e-3, 0.1, 0.02),
     )
+
+
+@lru_cache(maxsize=4096)
+def _of_group(rate: float, decay: float, start: float, n: float, late: float) -> tuple[float, ...]:
+    """The numbers of one parameter group, in the order of :data:`_WEIGHT_NAMES`; see :func:`_of_weights`."""
+    log = math.log
+    way, eaten = rate * n, rate * decay * n
+    learned = way * -math.expm1(-eaten) / eaten if eaten > 1e-9 else way
+    size = log(start * math.exp(-eaten) + learned)
+    return log(way), log(eaten + 0.01), size, log(rate) + late - size, log(learned / start)
 
 
 def _of_weights(c: Mapping[str, Value], s: Sizes, plan: Schedule) -> dict[str, float]:
@@ -174,17 +187,11 @@ def _of_weights(c: Mapping[str, Value], s: Sizes, plan: Schedule) -> dict[str, f
     decoupled decay w' = rate - rate decay w, which solves to start exp(-D) + way (1 - exp(-D)) / D with
     D = rate x decay x steps (AdamW, arXiv:1711.05101).
     """
-    log, n, known = math.log, s.steps * plan.mean + TINY, {}
+    log, n = math.log, s.steps * plan.mean + TINY
+    known: dict[str, float] = {}
     late = log(plan.late + TINY)
-    for name, rate, decay, start in _groups(c):
-        way, eaten = rate * n, rate * decay * n
-        learned = way * -math.expm1(-eaten) / eaten if eaten > 1e-9 else way
-        size = log(start * math.exp(-eaten) + learned)
-        known["way_" + name] = log(way)
-        known["eaten_" + name] = log(eaten + 0.01)
-        known["size_" + name] = size
-        known["late_" + name] = log(rate) + late - size
-        known["learned_" + name] = log(learned / start)
+    for names, (rate, decay, start) in zip(_WEIGHT_NAMES, _groups(c), strict=True):
+        known.update(zip(names, _of_group(rate, decay, start, n, late), strict=True))
     logits = known["size_head"] + 0.5 * log(s.width) + (known["size_scalar"] if c["norm"] == "layernorm" else 0.0)
     cap = number(c, "logit_softcap") or NO_CAP
     known["logit_size"] = logits

@@ -37,6 +37,8 @@ FAILURE_SIGNAL = 4.0
 """Prior variance of the log odds of a failure: 0.3, 1, 4 and 25 were tried, 4 had the best Brier score."""
 LEAST_SPREAD = 1e-6
 """Standard deviation that an output counts as having at least, so that a constant one can be standardized."""
+MOST_SQUARINGS = 6
+"""The wide part of the kernel is at most 2^6 times as wide as the other."""
 HETERO = (0.3, 4.0)
 """Least and largest noise variance of a training relative to the mean, where trainings are weighed by their noise."""
 
@@ -151,8 +153,13 @@ def _learn_inputs(prepared: Prepared, settings: Settings) -> _Learned:
     scaled = z / kernel.lengths.numpy()
     _, _, directions = np.linalg.svd(scaled - scaled.mean(0), full_matrices=False)
     rotation = directions[: settings.directions].T / kernel.lengths.numpy()[:, None]
-    unit = gaussian.Kernel(torch.ones(rotation.shape[1], dtype=torch.float64), kernel.share, kernel.wide)
+    unit = gaussian.Kernel(torch.ones(rotation.shape[1], dtype=torch.float64), kernel.share, _power_of_two(kernel.wide))
     return _Learned(_Inputs(center, scale, rotation), unit)
+
+
+def _power_of_two(wide: Tensor) -> Tensor:
+    """The nearest power of two: the likelihood hardly minds, and a prediction then needs one exponential, not two."""
+    return 2.0 ** wide.log2().round().clamp(1, MOST_SQUARINGS)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from metaloop.vocabulary.errors import TrainerError
 
-FORMAT = 1
+FORMAT = 2
 CURVE = (0.125, 0.25, 0.5, 0.75, 1.0)
 """Budget fractions at which a training reads its curve (nanogpt/train.py)."""
 SCORES = len(CURVE) + 1
@@ -77,7 +77,7 @@ ARRAYS: Mapping[str, int] = {
 """Arrays of a model file and their dimensions. With d features, q kept directions, m points, k outputs:
 
 ``center`` (d), ``scale`` (d): standardization, clipped at :data:`CLIP`; ``rotation`` (d, q): to kernel inputs;
-``points`` (m, q); ``kernel`` (2): share and width of the wide part; ``weights`` (m, k) and ``offset`` (k);
+``points`` (m, q); ``kernel`` (2): share and width of the wide part, a power of two; ``weights`` (m, k); ``offset`` (k);
 ``noise_weights`` (b, 6): log standard deviations on :func:`noise_basis`, clipped to ``noise_range`` (2);
 ``noise_factor`` (6, 6): Cholesky factor of the scores' noise correlation; ``seed_share`` (1): the share of the noise
 variance that all configurations on one seed have in common; ``own_noise`` (4): standard deviations of holdout - val
@@ -94,18 +94,18 @@ class Model:
         self.meta = meta
         self.arrays = {name: np.ascontiguousarray(arrays[name], dtype=np.float32) for name in ARRAYS}
         of = {name: array.astype(np.float64) for name, array in self.arrays.items()}
-        self._center, self._inverse, self._rotation = (
-            of["center"],
-            1 / of["scale"],
-            np.ascontiguousarray(of["rotation"].T),
-        )
-        self._points = of["points"]
-        self._lengths = (self._points**2).sum(1)
+        self._center, self._inverse = of["center"], 1 / of["scale"]
+        # Distances come scaled by the square root of 5, as the kernel wants them.
+        self._rotation = np.ascontiguousarray(math.sqrt(5.0) * of["rotation"].T)
+        points = math.sqrt(5.0) * of["points"]
+        self._twice, self._lengths = np.ascontiguousarray(-2.0 * points), (points**2).sum(1)
         self._share, self._wide = float(of["kernel"][0]), float(of["kernel"][1])
+        self._squarings = round(math.log2(self._wide))
         self._weights, self._offset = np.ascontiguousarray(of["weights"].T), of["offset"]
-        self._noise_weights = np.ascontiguousarray(of["noise_weights"].T)
+        self._noise_weights: list[list[float]] = of["noise_weights"].T.tolist()
         self._noise_range = (float(of["noise_range"][0]), float(of["noise_range"][1]))
-        self.noise_factor = [[float(x) for x in row] for row in of["noise_factor"]]
+        self.noise_factor = [[float(x) for x in row[: k + 1]] for k, row in enumerate(of["noise_factor"])]
+        """Rows of a lower triangle: each as long as its place."""
         self.seed_share = float(of["seed_share"][0])
         self.own_noise = [float(x) for x in of["own_noise"]]
         self.curve_lag = [float(x) for x in of["curve_lag"]]
@@ -113,13 +113,17 @@ class Model:
 
     def predict(self, features: list[float]) -> Prediction:
         """What one configuration, read by :class:`metaloop.execution.surrogate.features.Features`, comes to."""
-        out = self._outputs(np.asarray(features))
+        out = self._outputs(np.array(features))
         scores, odds = tuple(out[:SCORES]), out[FAILURE]
         low, high = self._noise_range
-        logs = (self._noise_weights @ noise_basis(scores, odds)).tolist()
+        one, level, square, late, risk = noise_basis(scores, odds)
+        noise = [
+            math.exp(min(high, max(low, a * one + b * level + c * square + d * late + e * risk)))
+            for a, b, c, d, e in self._noise_weights
+        ]
         return Prediction(
             scores,
-            tuple([math.exp(min(high, max(low, x))) for x in logs]),
+            tuple(noise),
             out[HOLDOUT],
             out[CONFIRM],
             math.exp(min(12.0, out[TRAIN_S])),
@@ -128,19 +132,41 @@ class Model:
             1 / (1 + math.exp(-min(30.0, max(-30.0, odds)))),
         )
 
-    def _outputs(self, features: Array) -> list[float]:
-        z = np.clip((features - self._center) * self._inverse, -CLIP, CLIP)
+    def _outputs(self, z: Array) -> list[float]:
+        """The regressed columns at unstandardized features ``z`` (d), which it overwrites."""
+        z -= self._center
+        z *= self._inverse
+        np.minimum(z, CLIP, out=z)
+        np.maximum(z, -CLIP, out=z)
         u = self._rotation @ z
-        squared = self._points @ (-2.0 * u)
+        squared = self._twice @ u
         squared += self._lengths
-        squared += float(u @ u)
-        np.maximum(squared, 1e-12, out=squared)
-        r = np.sqrt(5.0 * squared, out=squared)
-        kernel = _matern(r, 1 - self._share)
-        r *= 1 / self._wide
-        kernel += _matern(r, self._share)
-        values: list[float] = (self._weights @ kernel + self._offset).tolist()
+        squared += u @ u
+        values: list[float] = (self._weights @ self._kernel(squared) + self._offset).tolist()
         return values
+
+    def _kernel(self, squared: Array) -> Array:
+        """Covariances at squared scaled distances: two Matern-5/2, (1 + r + r^2 / 3) exp(-r), from one exponential.
+
+        The wide one is 2^n times as wide, so the narrow one's exponential is the wide one's, squared n times: exact
+        to a few units of the last place, and a third of the time.
+        """
+        np.maximum(squared, 1e-12, out=squared)
+        r = np.sqrt(squared)
+        decay = np.exp(r * (-1 / self._wide))
+        wide = squared * (self._share / 3 / self._wide**2)
+        wide += r * (self._share / self._wide)
+        wide += self._share
+        wide *= decay
+        for _ in range(self._squarings):
+            decay *= decay
+        squared *= 1 / 3
+        squared += r
+        squared += 1
+        squared *= decay
+        squared *= 1 - self._share
+        squared += wide
+        return squared
 
     def content(self) -> bytes:
         """The model file. Equal models give equal bytes."""
@@ -163,17 +189,6 @@ class Model:
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.content())
-
-
-def _matern(r: Array, variance: float) -> Array:
-    """Matern-5/2 covariances at scaled distances ``r``: variance (1 + r + r^2 / 3) exp(-r), in few passes."""
-    made = r * (1 / 3)
-    made += 1
-    made *= r
-    made += 1
-    made *= variance
-    made *= np.exp(-r)
-    return made
 
 
 def noise_basis(scores: tuple[float, ...], failure: float) -> tuple[float, ...]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from operator import mul
 from typing import NamedTuple
 
 from metaloop.execution.nanogpt_trainer import Sizes
 from metaloop.execution.surrogate.model import CURVE, DECIMALS, VAL, Model, Prediction
 from metaloop.vocabulary.records import CurvePoint, FinalState, StopRule, TrainingRequest, TrainingResult
-from metaloop.vocabulary.seeds import python_stream
+from metaloop.vocabulary.seeds import normal, python_stream
 from metaloop.vocabulary.space import Value
 
 MOST_LOG_EXCESS = 4.0
@@ -51,21 +53,21 @@ def expected(p: Prediction, model: Model) -> Draw:
 
 def common_noise(seed: int) -> list[float]:
     """What all configurations on a training seed share: six independent standard normals."""
-    gauss = python_stream(seed, "surrogate-seed").gauss
-    return [gauss(0.0, 1.0) for _ in range(VAL + 1)]
+    rng = python_stream(seed, "surrogate-seed")
+    return [normal(rng) for _ in range(VAL + 1)]
 
 
 def draw(known: Known, model: Model, common: Sequence[float], seed: int, noise: float) -> Draw:
     """The chance of a configuration's training on ``seed``, of which ``common`` is the :func:`common_noise`;
     ``noise`` multiplies the standard deviations."""
     p, rng = known.prediction, python_stream(seed, "surrogate", known.digest)
-    gauss, shared, private = rng.gauss, math.sqrt(model.seed_share), math.sqrt(1 - model.seed_share)
-    raw = [shared * z + private * gauss(0.0, 1.0) for z in common]
+    shared, private = math.sqrt(model.seed_share), math.sqrt(1 - model.seed_share)
+    raw = [shared * z + private * normal(rng) for z in common]
     scores = [
-        mean + noise * sd * sum([f * z for f, z in zip(row, raw, strict=False)])
+        mean + noise * sd * sum(map(mul, row, raw))
         for mean, sd, row in zip(p.scores, p.noise, model.noise_factor, strict=True)
     ]
-    holdout, confirm, train, split = [noise * sd * gauss(0.0, 1.0) for sd in model.own_noise]
+    holdout, confirm, train, split = [noise * sd * normal(rng) for sd in model.own_noise]
     failed = rng.random() < p.failure
     fails_at = _quantile(model.failed_at, rng.random()) if failed else None
     seconds = (p.train_s * math.exp(train), p.split_s * math.exp(split))
@@ -100,14 +102,10 @@ class Walk:
         return self._scored(curve)
 
     def _points(self) -> list[tuple[CurvePoint, int]]:
-        """The points of the whole curve and their steps: each is the first step at or past its fraction."""
+        """The points of the whole curve and their steps."""
         points: list[tuple[CurvePoint, int]] = []
         last = 0.0
-        for k, due in enumerate(CURVE):
-            step = math.ceil(due * self.steps)
-            fraction = step / self.steps
-            if k + 1 < len(CURVE) and fraction >= CURVE[k + 1]:
-                continue  # so few steps that one passes two points: the later one counts
+        for k, step, fraction in _due(self.steps):
             last = max(last, self._seconds(fraction, k))
             points.append((CurvePoint(fraction, last, self._bpb(k)), step))
         return points
@@ -152,6 +150,14 @@ class Walk:
     ) -> TrainingResult:  # fmt: skip
         tokens, flops = steps * self.sizes.tokens_per_step, steps * self.sizes.flops_per_step
         return TrainingResult(state, seconds, bpb or {}, tuple(curve), steps, tokens, flops, message, seconds)
+
+
+@lru_cache(maxsize=4096)
+def _due(steps: int) -> tuple[tuple[int, int, float], ...]:
+    """Place in :data:`CURVE`, step and budget fraction of every point of a whole curve: the first step at or past
+    its fraction. Where so few steps are made that one passes two points, the later one counts."""
+    reached = [(k, math.ceil(due * steps), math.ceil(due * steps) / steps) for k, due in enumerate(CURVE)]
+    return tuple(point for point in reached if point[0] + 1 == len(CURVE) or point[2] < CURVE[point[0] + 1])
 
 
 def _stops(rule: StopRule, curve: Sequence[CurvePoint]) -> bool:
