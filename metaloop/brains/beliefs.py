@@ -43,6 +43,7 @@ SMALLEST_SCALE = 0.125
 DRIFT = 0.01
 """Share of the prior variance that returns with every outcome of the knob."""
 
+
 @dataclass(slots=True)
 class Curve:
     """Mean and covariance of (a, b) of one numeric knob, with its Cholesky factor for fast draws."""

@@ -191,4 +191,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 def paired(scores: dict[int, float], others: dict[int, float]) -> tuple[float, ...]:
     """Differences (scores − others) over the repeats both have, in order of repeat."""
-    return tuple(scores[r] - others[r] for r in sorted(scores) if r in others)
+    if len(scores) == 1:
+        ((repeat, score),) = scores.items()
+        return (score - others[repeat],) if repeat in others else ()
+    return tuple([scores[r] - others[r] for r in sorted(scores) if r in others])

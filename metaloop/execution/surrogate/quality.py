@@ -26,6 +26,9 @@ from metaloop.vocabulary.space import Space
 LEVELS = (0.5, 0.8, 0.95)
 VAL = SCORES - 1
 CEILING_DRAWS = 20
+REPEATS = 3
+FEWEST = 10
+"""Below so many configurations a rank correlation says nothing."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -45,6 +48,11 @@ class Quality(msgspec.Struct, frozen=True):
     rank: float
     decile_rank: float
     decile_ceiling: float
+    repeated: int
+    """Configurations of the best tenth (by mean score) with at least :data:`REPEATS` scores."""
+    repeated_rank: float
+    """Rank correlation over them, of their mean scores: less noise than in ``decile_rank``."""
+    repeated_ceiling: float
     r2: float
     error: float
     decile_error: float
@@ -66,6 +74,7 @@ class Quality(msgspec.Struct, frozen=True):
             ("held-out trainings / configurations / folds", f"{self.trainings} / {self.configurations} / {self.folds}"),
             ("rank correlation, all", f"{self.rank:.3f}"),
             ("rank correlation, best decile (ceiling)", f"{self.decile_rank:.3f} ({self.decile_ceiling:.3f})"),
+            (f"the same, {self.repeated} configurations with {REPEATS} seeds", _with_ceiling(self)),
             ("R2 of log excess bpb", f"{self.r2:.3f}"),
             ("mean absolute error, bpb", f"{self.error:.4f}"),
             ("the same, best decile (bias)", f"{self.decile_error:.4f} ({self.decile_bias:+.4f})"),
@@ -125,6 +134,7 @@ def judge(predictions: Sequence[Prediction], prepared: Prepared, count: int) -> 
     failed, chance = prepared.failed, np.array([p.failure for p in predictions])
     known = np.isfinite(failed)
     seconds = np.abs(np.exp(np.log([p.train_s for p in predictions]) - prepared.y[:, 8]) - 1)
+    repeated = _repeated(mean, real, noise, prepared.group[scored])
     return Quality(
         trainings=len(truth),
         configurations=len(np.unique(prepared.group)),
@@ -132,6 +142,9 @@ def judge(predictions: Sequence[Prediction], prepared: Prepared, count: int) -> 
         rank=_rank(mean, real),
         decile_rank=_rank(mean[best], real[best]),
         decile_ceiling=_ceiling(real[best], noise[best]),
+        repeated=repeated[0],
+        repeated_rank=repeated[1],
+        repeated_ceiling=repeated[2],
         r2=1 - float(((mean - real) ** 2).mean() / real.var()),
         error=float(np.abs(off).mean()),
         decile_error=float(np.abs(off[best]).mean()),
@@ -147,12 +160,27 @@ def judge(predictions: Sequence[Prediction], prepared: Prepared, count: int) -> 
     )
 
 
+def _with_ceiling(quality: Quality) -> str:
+    return f"{quality.repeated_rank:.3f} ({quality.repeated_ceiling:.3f})"
+
+
+def _repeated(mean: Array, real: Array, noise: Array, group: npt.NDArray[np.int64]) -> tuple[int, float, float]:
+    """Over the best tenth of the configurations, those with enough seeds: how many, rank correlation, its ceiling."""
+    _, member, counts = np.unique(group, return_inverse=True, return_counts=True)
+    fitted, score, sd = (np.bincount(member, values) / counts for values in (mean, real, noise))
+    chosen = (score <= np.quantile(score, 0.1)) & (counts >= REPEATS)
+    if chosen.sum() < FEWEST:
+        return int(chosen.sum()), math.nan, math.nan
+    ceiling = _ceiling(score[chosen], sd[chosen] / np.sqrt(counts[chosen]))
+    return int(chosen.sum()), _rank(fitted[chosen], score[chosen]), ceiling
+
+
 def _rank(a: Array, b: Array) -> float:
     return float(stats.spearmanr(a, b).statistic)
 
 
 def _ceiling(real: Array, noise: Array) -> float:
-    """The rank correlation of scores with themselves on another seed, were their noiseless spread that of ``real``."""
+    """The rank correlation of noiseless scores with noisy ones, were their noiseless spread that of ``real``."""
     rng = np.random.default_rng(0)
     shrink = math.sqrt(max(0.0, 1 - float((noise**2).mean() / real.var())))
     quiet = real.mean() + (real - real.mean()) * shrink

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from metaloop.execution.backend import Hosting
-from metaloop.execution.recording.design import BATCH, EVEN_BATCHES, LATER_SHARES, SHARES, Recorded, draw_batch
+from metaloop.execution.recording.design import BATCH, BEST, PHASES, Recorded, draw_batch
 from metaloop.execution.recording.record import record
-from metaloop.vocabulary.records import TrainingRequest, TrainingResult
+from metaloop.vocabulary.records import TrainingRequest, TrainingResult, digest
 from tests.driver import SPACE, score
 
 
@@ -44,12 +45,15 @@ def recorded(path: Path, trainings: int, backend: Bench | None = None) -> list[R
 
 
 def test_every_kind_comes_in_its_share_and_every_configuration_is_valid(tmp_path: Path) -> None:
-    rows = recorded(tmp_path / "r.jsonl", 2 * EVEN_BATCHES * BATCH)
-    half = EVEN_BATCHES * BATCH
-    for part, shares in ((rows[:half], SHARES), (rows[half:], LATER_SHARES)):
+    rows = recorded(tmp_path / "r.jsonl", (PHASES[1][0] + 20) * BATCH)
+    begins = 0
+    for until, shares in PHASES:
+        part = rows[begins * BATCH : until * BATCH]
         count = Counter(row.stage for row in part)
+        assert count.keys() == shares.keys()
         for stage, share in shares.items():
-            assert count[stage] / half == pytest.approx(share, abs=0.05)
+            assert count[stage] / len(part) == pytest.approx(share, abs=0.05)
+        begins = until
     defaults = SPACE.defaults()
     for row in rows:
         SPACE.validate(row.request.config)
@@ -59,10 +63,27 @@ def test_every_kind_comes_in_its_share_and_every_configuration_is_valid(tmp_path
 
 def test_it_knows_the_good_regions_better_than_even_draws_do(tmp_path: Path) -> None:
     rows = recorded(tmp_path / "r.jsonl", 40 * BATCH)
-    scores = {stage: sorted(r.bpb for r in rows if r.stage == stage and r.bpb is not None) for stage in SHARES}
+    stages = PHASES[0][1]
+    scores = {stage: sorted(r.bpb for r in rows if r.stage == stage and r.bpb is not None) for stage in stages}
     best = sorted(score for values in scores.values() for score in values)[: len(rows) // 20][-1]
     hits = {stage: sum(score <= best for score in values) / len(values) for stage, values in scores.items()}
     assert hits["near"] > 3 * hits["space"]
+
+
+def test_in_the_end_the_best_are_trained_again_the_least_trained_first(tmp_path: Path) -> None:
+    began = PHASES[1][0] * BATCH
+    rows = recorded(tmp_path / "r.jsonl", began + BATCH)
+    past, batch = rows[:began], rows[began:]
+    means: dict[str, list[float]] = {}
+    for row in past:
+        if row.bpb is not None:
+            means.setdefault(digest(row.request.config), []).append(row.bpb)
+    ranked = sorted(means, key=lambda name: fmean(means[name]))
+    best = set(ranked[: round(BEST * len(ranked))])
+    again = [digest(row.request.config) for row in batch if row.stage == "again"]
+    assert set(again) <= best
+    assert len(set(again)) == len(again)
+    assert max(len(means[name]) for name in again) <= min(len(means[name]) for name in best - set(again))
 
 
 def test_an_interrupted_recording_goes_on_to_the_same_rows(tmp_path: Path) -> None:
