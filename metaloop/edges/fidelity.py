@@ -39,7 +39,8 @@ def summary(fidelity: Fidelity) -> list[str]:
     return [
         f"Kendall's tau of the ranking    {fidelity.tau:.2f} [{low:.2f}, {high:.2f}]{ceiling}",
         f"best organization               {agree}: real {fidelity.best_real}, simulated {fidelity.best_simulated}",
-        f"mean absolute gain error        {fidelity.gain_error:.1%}",
+        f"mean absolute gain error        {fidelity.gain_error:.1%} (a perfect simulator: about "
+        f"{fidelity.gain_error_floor:.1%}, as org runs differ)",
         f"largest utilization difference  {100 * fidelity.utilization_error:.1f} points",
         f"mean absolute errors            makespan {fidelity.makespan_error:.1%}, experiments "
         f"{fidelity.experiments_error:.1%}, merges {fidelity.merges_error:.1%}",

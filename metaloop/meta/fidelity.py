@@ -53,7 +53,8 @@ class Fidelity(msgspec.Struct, frozen=True):
     and 97.5 % quantiles over means drawn from their t distributions. ``tau_ceiling`` is the mean tau of the real
     ranking on one half of the seeds against that on the other half (``None`` below four seeds): no simulator can be
     closer to a ranking than that ranking is to itself. Gain errors are means of absolute relative errors over the
-    organizations that gain at all; ``utilization_error`` is the largest absolute difference.
+    organizations that gain at all; ``gain_error_floor`` is what a perfect simulator would be expected to show, since the
+    real means are of few org runs. ``utilization_error`` is the largest absolute difference.
     """
 
     organizations: tuple[OrganizationFidelity, ...]
@@ -64,6 +65,7 @@ class Fidelity(msgspec.Struct, frozen=True):
     best_real: str
     best_simulated: str
     gain_error: float
+    gain_error_floor: float
     utilization_error: float
     makespan_error: float
     experiments_error: float
@@ -98,6 +100,7 @@ def compare_worlds(real: Results, simulated: Results) -> Fidelity:
         best_real=max(compared, key=lambda o: o.gain.real.mean).name,
         best_simulated=max(compared, key=lambda o: o.gain.simulated.mean).name,
         gain_error=_mean_error([o.gain for o in compared]),
+        gain_error_floor=_error_of_chance(gains),
         utilization_error=max(abs(o.utilization.error or 0.0) for o in compared),
         makespan_error=_mean_error([o.makespan_s for o in compared]),
         experiments_error=_mean_error([o.experiments for o in compared]),
@@ -141,6 +144,25 @@ def _mean_error(compared: Sequence[Compared]) -> float:
     return math.fsum(errors) / len(errors) if errors else math.nan
 
 
+def _standard_error(estimate: Estimate) -> float:
+    """Of the mean, from its interval; 0 where there is none."""
+    if estimate.ci95 is None:
+        return 0.0
+    from scipy.special import stdtrit
+
+    return (estimate.ci95[1] - estimate.mean) / float(stdtrit(estimate.n - 1, 0.975))
+
+
+def _error_of_chance(gains: Sequence[Compared]) -> float:
+    """Mean over organizations of E|Z| = s·sqrt(2/pi), Z normal with both means' standard error, over the real mean."""
+    errors = [
+        math.hypot(_standard_error(g.real), _standard_error(g.simulated)) * math.sqrt(2 / math.pi) / abs(g.real.mean)
+        for g in gains
+        if g.error is not None
+    ]
+    return math.fsum(errors) / len(errors) if errors else math.nan
+
+
 def _tau_interval(gains: Sequence[Compared]) -> tuple[float, float]:
     """Quantiles of tau over means drawn around those measured: mean + standard error times Student's t."""
     import numpy as np
@@ -150,9 +172,7 @@ def _tau_interval(gains: Sequence[Compared]) -> tuple[float, float]:
     def drawn(estimate: Estimate) -> list[float]:
         if estimate.ci95 is None:
             return [estimate.mean] * DRAWS
-        from scipy.special import stdtrit
-
-        error = (estimate.ci95[1] - estimate.mean) / float(stdtrit(estimate.n - 1, 0.975))
+        error = _standard_error(estimate)
         values: list[float] = (estimate.mean + error * rng.standard_t(estimate.n - 1, DRAWS)).tolist()
         return values
 

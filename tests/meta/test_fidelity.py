@@ -56,6 +56,8 @@ def test_errors_are_relative_to_reality_and_a_zero_gain_has_none() -> None:
     assert errors["b"] == pytest.approx(-0.2)
     assert errors["no-op"] is None
     assert fidelity.gain_error == pytest.approx(0.15)
+    both = math.sqrt(2) * 0.01 * math.sqrt(10 / 5) / math.sqrt(6)  # standard error of a difference of two such means
+    assert fidelity.gain_error_floor == pytest.approx(math.sqrt(2 / math.pi) * both * (1 / 1.0 + 1 / 2.0) / 2)
     assert fidelity.utilization_error == pytest.approx(0.03)
     assert fidelity.experiments_error == pytest.approx(0.1)
 
