@@ -127,6 +127,45 @@ NAME_LISTS: Mapping[RoleKind, Mapping[str, str]] = MappingProxyType(
 """Policy entries that hold a list of names, with their meaning; each defaults to the empty list."""
 
 
+_STEPPING = ("local", "combine", "explore")
+_DRAWING = ("local", "random", "tpe", "ablation", "combine", "explore")
+_MERGING = ("greedy", "test", "batch")
+
+READ_BY: Mapping[RoleKind, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "proposer": {
+            "boldness": ("ablation", *_STEPPING),
+            "changes_per_proposal": _STEPPING,
+            "follow_wins": _STEPPING,
+            "idea_share": _DRAWING,
+            "memory": _STEPPING,
+            "plateau_after": ("explore",),
+            "broaden_factor": ("explore",),
+            "startup_trials": ("tpe",),
+            "focus": _DRAWING,
+        },
+        "reviewer": {},
+        "merger": {
+            "min_gain": _MERGING,
+            "repeats": ("test",),
+            "alpha": ("test",),
+            "near_miss": _MERGING,
+            "batch_size": _MERGING,
+            "on_stale": _MERGING,
+        },
+        "director": {"focus_groups": ("refocus", "rotate")},
+    }
+)
+"""Entries that only some strategies of a kind read, with these; every strategy reads the others. To turn one that
+nobody reads changes nothing."""
+
+
+def is_read(kind: RoleKind, name: str, policy: Mapping[str, Value | tuple[str, ...]]) -> bool:
+    """Whether a member with this whole policy ever looks at the entry ``name``."""
+    strategies = READ_BY[kind].get(name)
+    return strategies is None or policy["strategy"] in strategies
+
+
 def defaults(kind: RoleKind) -> dict[str, Value | tuple[str, ...]]:
     """The whole policy of a role that sets nothing."""
     lists: dict[str, Value | tuple[str, ...]] = dict.fromkeys(NAME_LISTS[kind], ())

@@ -67,6 +67,15 @@ def load_role(path: Path) -> RoleFile:
     return parse_role(read(path, RoleFileError))
 
 
+def load_library(folder: Path) -> dict[str, RoleFile]:
+    """Every role file of a library, by name.
+
+    Raises:
+        RoleFileError: the first thing wrong with one of them.
+    """
+    return {path.stem: load_role(path) for path in sorted(folder.glob("*.md")) if path.name != "README.md"}
+
+
 def parse_role(document: Document) -> RoleFile:
     """Check a document that was read (or edited) as a role.
 

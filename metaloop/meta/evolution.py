@@ -7,26 +7,20 @@ elite there; what is reported is the gain on ``confirm``, on which nothing was s
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from metaloop.actors.state import replay
-from metaloop.brains.optuna_space import distribution
 from metaloop.files import journal
 from metaloop.files.org_file import OrgFile, read_organization
 from metaloop.files.run_folder import Confirmation, OrgRunFolder, RunFolder, RunTerms, read_lines
 from metaloop.meta.confirmation import trunk_history
-from metaloop.meta.mutation import Gene, genome, mutate
+from metaloop.meta.mutations.parametric import Gene, draw, genome, mutate
 from metaloop.vocabulary.seeds import derive, python_stream
 from metaloop.vocabulary.space import Value
-
-if TYPE_CHECKING:
-    import optuna
 
 SELECTION_SPLIT = "holdout"
 MOST_DRAWS = 50
@@ -94,50 +88,26 @@ def breed(elite: OrgFile, terms: EvolutionTerms, number: int, past: Sequence[tup
     ``past`` holds the organizations measured so far with their gains, from which TPE learns.
     """
     seed = derive(terms.run.seed, "evolve", number)
-    study = _study(seed, past)
-    genes = genome(elite)
+    genes = _turned_here(elite)
     children: list[Child] = []
+    pending: list[OrgFile] = []
     for index in range(terms.population):
         rng = python_stream(seed, "genes", index)
         for _ in range(MOST_DRAWS):
             chosen = rng.sample(sorted(genes), min(terms.mutations, len(genes)))
-            values = _draw(study, [genes[name] for name in chosen])
+            values = draw([genes[name] for name in chosen], past, pending, rng)
             if values and all(values != child.values for child in children):
                 break
         children.append(Child(f"{terms.name}-g{number}-{index + 1}", values))
+        pending.append(mutate(elite, values))
     return children
 
 
-def _study(seed: int, past: Sequence[tuple[OrgFile, float]]) -> optuna.Study:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=4, constant_liar=True)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    for organization, gain in past:
-        genes = genome(organization)
-        study.add_trial(
-            optuna.trial.create_trial(
-                params={name: gene.value for name, gene in genes.items()},
-                distributions={name: distribution(gene.knob) for name, gene in genes.items()},
-                value=gain,
-            )
-        )
-    return study
-
-
-def _draw(study: optuna.Study, genes: list[Gene]) -> dict[str, Value]:
-    """New values for these genes; those that came out as they were are left out."""
-    trial = study.ask({gene.name: distribution(gene.knob) for gene in genes})
-    drawn = {gene.name: _rounded(gene, trial.params[gene.name]) for gene in genes}
-    return {gene.name: drawn[gene.name] for gene in genes if drawn[gene.name] != gene.value}
-
-
-def _rounded(gene: Gene, value: Value) -> Value:
-    """Four significant digits: a diff should be readable, and no policy is sharper than that."""
-    return float(f"{value:.4g}") if gene.knob.kind == "float" else value
+def _turned_here(elite: OrgFile) -> dict[str, Gene]:
+    """Policies and lookahead. Counts and cadences are left to the simulator: 64 members are as many processes here,
+    and an hour's stand-up is an hour's wait."""
+    genes = genome(elite)
+    return {name: gene for name, gene in genes.items() if "policy" in gene.keys or name == "cadence.lookahead"}
 
 
 def make_child(elite: OrgFile, child: Child) -> OrgFile:

@@ -53,8 +53,8 @@ class Fidelity(msgspec.Struct, frozen=True):
     and 97.5 % quantiles over means drawn from their t distributions. ``tau_ceiling`` is the mean tau of the real
     ranking on one half of the seeds against that on the other half (``None`` below four seeds): no simulator can be
     closer to a ranking than that ranking is to itself. Gain errors are means of absolute relative errors over the
-    organizations that gain at all; ``gain_error_floor`` is what a perfect simulator would be expected to show, since the
-    real means are of few org runs. ``utilization_error`` is the largest absolute difference.
+    organizations that gain at all; ``gain_error_floor`` is what a perfect simulator would be expected to show, since
+    the real means are of few org runs. ``utilization_error`` is the largest absolute difference.
     """
 
     organizations: tuple[OrganizationFidelity, ...]

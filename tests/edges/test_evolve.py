@@ -13,7 +13,7 @@ import pytest
 from metaloop.files import journal
 from metaloop.files.org_file import read_organization
 from metaloop.meta.evolution import EvolutionFolder, EvolutionTerms, breed
-from metaloop.meta.mutation import genome
+from metaloop.meta.mutations.parametric import genome
 from metaloop.vocabulary import events as ev
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,6 +20,9 @@ class Misfortune:
         self._trainings = python_stream(seed, "sim-trainings")
         self._controller = python_stream(seed, "sim-controller")
         self._seed = seed
+        self.messages_arrive = not (faults.loss_chance or faults.duplicate_chance)
+        """Whether every message arrives once, after its delay: then there is nothing to ask here."""
+        self._trainings_end = not (faults.crash_chance or faults.oom_chance)
 
     def transit(self, now: float, delay: float) -> float:
         """When a message sent now arrives: lost copies are sent again after ``resend_s``."""
@@ -43,6 +46,8 @@ class Misfortune:
 
     def spoil(self, result: TrainingResult, now: float) -> TrainingResult:
         """The training's result, or that of its crash or lack of memory part of the way through."""
+        if self._trainings_end:
+            return result
         for state, chance in (("crash", self.faults.crash_chance), ("oom", self.faults.oom_chance)):
             if self._strikes(self._trainings, chance, now):
                 seconds = result.seconds * self._trainings.random()

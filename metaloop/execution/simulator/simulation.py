@@ -68,6 +68,7 @@ class Simulation:
         self._back_at: dict[str, float] = {}
         """Device to the time at which its process is back, or was last."""
         self._controller = hosting.controller
+        self._controller_dies = cluster.faults.controller_deaths_per_hour > 0
 
     def run(self) -> None:
         """Go on until the controller has ended.
@@ -141,6 +142,9 @@ class Simulation:
     def _send(self, message: Message, sent: float, delay: float) -> None:
         """A message to the controller, on a network that may lose or repeat it."""
         luck = self._luck
+        if luck.messages_arrive and not self._controller_dies:
+            self._deliver(message, sent + delay)
+            return
         arrives = luck.transit(sent, delay)
         self._to_this_life(message, arrives)
         again = luck.again(sent)
@@ -149,7 +153,7 @@ class Simulation:
 
     def _to_this_life(self, message: Message, time: float) -> None:
         """Put a message on the heap; where controllers die, it reaches only the one that waits for it now."""
-        if not self._cluster.faults.controller_deaths_per_hour:
+        if not self._controller_dies:
             self._deliver(message, time)
             return
         life = self._life
