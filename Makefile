@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 
-.PHONY: setup demo test lint unit bench-nanogpt bench-sim h100-course faults signal clean help
+.PHONY: setup demo test lint unit bench-nanogpt bench-sim bench-racing h100-course faults signal clean help
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ $(PEERS)/.installed:
 
 bench-sim: setup $(PEERS)/.installed ## Speed of the simulator beside Syne Tune's, over experiments, over devices
 	$(BIN)/python bench/sim/speed.py --peer-python $(PEERS)/bin/python
+
+bench-racing: setup ## Races among twins and with one better organization, beside a flat design and irace's rule
+	$(BIN)/python bench/racing.py
 
 h100-course: setup ## The published H100 course beside the same loop on 500 drawn worlds
 	$(BIN)/python bench/h100_course.py --worlds 500 --picture docs/img/h100-course.svg

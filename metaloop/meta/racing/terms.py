@@ -29,11 +29,13 @@ class RaceTerms(msgspec.Struct, frozen=True):
 
     ``champion`` is the parent: it runs in every block and never leaves. ``controls`` run in the first
     ``control_blocks`` blocks and are never accepted; those in ``twins`` are the champion under another name (A/A, no-op
-    child), so one that differs significantly from it means that the measuring is broken.
+    child), so one that differs significantly from it means that the measuring is broken. A twin must have luck of
+    its own (other member names, hence other seed streams): a byte-identical one never differs, whatever is broken.
 
     ``alpha``: the chance that any challenger that is not better is accepted, at most.
     ``drop_error``: the chance that the truly best is ever ruled out as *beaten*, at most.
     ``futility``: a challenger leaves when its predictive probability of being accepted falls below this; 0 for never.
+    A ``screen`` accepts nobody, so nobody leaves it as hopeless.
     ``effects``: the effect sizes that the test bets on.
 
     A block is an org-run seed; blocks are numbered from 0. The race is looked at after ``least`` blocks, and then
