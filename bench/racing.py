@@ -5,8 +5,8 @@
     python bench/racing.py --record 200      # record the simulated org runs anew (about 3 minutes), nothing else
 
 Three tables. A/A: all organizations are twins, so whoever is accepted is accepted falsely. Power: one of eight
-challengers is truly better by --gain. Level: how often the test alone, looked at after every block, rejects a true hypothesis
-when its differences are not normal or org runs crash. All designs race on the very same score tables.
+challengers is truly better by --gain. Level: how often the test alone, looked at after every block, rejects a true
+hypothesis when its differences are not normal or org runs crash. All designs race on the very same score tables.
 """
 
 from __future__ import annotations

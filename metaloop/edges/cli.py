@@ -21,7 +21,7 @@ COMMANDS = MappingProxyType(
         "report": ("metaloop.edges.commands.report:report_command", "Write a run's HTML report."),
         "evolve": (
             "metaloop.edges.commands.evolve:evolve_command",
-            "Mutate an organization's policies, keep the best.",
+            "Mutate organizations and race them; hand over the better one.",
         ),
         "cluster": ("metaloop.edges.commands.cluster:cluster_command", "Show descriptions of simulated clusters."),
         "calibrate": (

@@ -12,13 +12,14 @@ from metaloop.vocabulary.records import TRUNK, digest
 
 
 class Progress:
-    """Live bars on a terminal; elsewhere one line for each org run and confirmation that ends."""
+    """Live bars on a terminal; elsewhere (and with ``lines_only``, where several org runs go on at a time) one line for
+    each org run and confirmation that ends."""
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, lines_only: bool = False) -> None:
         from rich.console import Console
 
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
-        self._plain = not self._console.is_terminal
+        self._plain = lines_only or not self._console.is_terminal
 
     def say(self, text: str) -> None:
         """One line."""

@@ -119,13 +119,34 @@ def execute(folder: RunFolder, backend: Backend, progress: Progress) -> None:
     confirmer = Confirmer(backend, terms.confirm_pairs, _known_confirmations(folder, terms))
     for seed in terms.org_run_seeds:
         for organization in organizations:
-            place = folder.org_run(organization.name, seed)
-            if not has_ended(place):
-                if terms.backend == "sim":  # costs nothing to begin anew, and then repeats byte for byte
-                    shutil.rmtree(place.path, ignore_errors=True)
-                with progress.org_run(organization.name, seed) as observer:
-                    run_org(OrgRunTerms(organization, seed, terms.budget_s), place, target, backend, observer)
-            _confirm(folder, organization.name, seed, confirmer, progress)
+            _carry_out(folder, organization, seed, target, confirmer, backend, progress)
+
+
+def execute_one(folder: RunFolder, name: str, seed: int, backend: Backend, progress: Progress) -> None:
+    """What is missing of one org run and its confirmation."""
+    terms = folder.read_terms()
+    target = target_of(terms)
+    organization = check_runnable(read_organization(folder.organizations / name), target)
+    confirmer = Confirmer(backend, terms.confirm_pairs, _known_confirmations(folder, terms))
+    _carry_out(folder, organization, seed, target, confirmer, backend, progress)
+
+
+def _carry_out(
+    folder: RunFolder,
+    organization: Organization,
+    seed: int,
+    target: Target,
+    confirmer: Confirmer,
+    backend: Backend,
+    progress: Progress,
+) -> None:
+    place, budget_s = folder.org_run(organization.name, seed), folder.read_terms().budget_s
+    if not has_ended(place):
+        if backend.name == "sim":  # costs nothing to begin anew, and then repeats byte for byte
+            shutil.rmtree(place.path, ignore_errors=True)
+        with progress.org_run(organization.name, seed) as observer:
+            run_org(OrgRunTerms(organization, seed, budget_s), place, target, backend, observer)
+    _confirm(folder, organization.name, seed, confirmer, progress)
 
 
 def _known_confirmations(folder: RunFolder, terms: RunTerms) -> list[Confirmation]:
@@ -143,6 +164,8 @@ def _confirm(folder: RunFolder, name: str, seed: int, confirmer: Confirmer, prog
     place = folder.org_run(name, seed)
     events = journal.read(place.journal)
     trunk = trunk_history(events, replay(events).root)
+    if folder.read_terms().confirm == "ends":
+        trunk = [trunk[0], *trunk[1:][-1:]]
     with progress.confirmation(name, seed) as on_progress:
         confirmer.confirm(place, seed, trunk, on_progress)
 

@@ -70,14 +70,29 @@ class RayBackend:
     ``in_order``: answers are taken in the order of the questions, before any training's result. Processes of a
     cluster keep no such order among themselves, so this is how a run on one device repeats decision by decision
     (and how it is compared with the simulator); a slow member then holds up all others.
+
+    ``beside``: another backend of this process, whose Ray is used too, so that org runs go on side by side, one thread
+    each. Each backend's devices are a reservation of its own (a placement group). The first one is closed last.
     """
 
     name = "ray"
 
-    def __init__(self, spec: TrainerSpec, devices: int, address: str | None = None, *, in_order: bool = False) -> None:
+    def __init__(
+        self,
+        spec: TrainerSpec,
+        devices: int,
+        address: str | None = None,
+        *,
+        in_order: bool = False,
+        beside: RayBackend | None = None,
+    ) -> None:
         self._spec = spec
         self._in_order = in_order
-        self._ray = _start_ray(address)
+        self._beside = beside
+        self._roles: list[Any] = []
+        self._trainers: dict[str, Any] = {}
+        self._reservation: Any = None
+        self._ray: Any = beside._ray if beside else _start_ray(address)
         self._gpu = bool(self._ray.cluster_resources().get("GPU"))
         resource = "GPU" if self._gpu else "CPU"
         available = int(self._ray.cluster_resources().get(resource, 0))
@@ -88,18 +103,33 @@ class RayBackend:
             )
         prefix = "gpu" if self._gpu else "cpu"
         self.devices = tuple(f"{prefix}-{i}" for i in range(devices))
-        self._roles: list[Any] = []
-        self._trainers = {device: self._new_trainer() for device in self.devices}
+        self._reservation = self._ray.util.placement_group([self._share()] * devices, strategy="PACK")
+        self._await([self._reservation.ready()], "reserved devices")
+        self._trainers = {device: self._new_trainer(device) for device in self.devices}
         self._await([t.ready.remote() for t in self._trainers.values()], "trainers")
 
     def close(self) -> None:
-        self._ray.shutdown()
+        """End the processes and give the devices back; the backend that started Ray ends it."""
+        if self._beside is None:
+            self._ray.shutdown()
+            return
+        for actor in (*self._trainers.values(), *self._roles):
+            self._ray.kill(actor)
+        if self._reservation is not None:
+            self._ray.util.remove_placement_group(self._reservation)
 
     # Processes -------------------------------------------------------------------------------------------------
 
-    def _new_trainer(self) -> Any:
-        share = {"num_gpus": 1, "num_cpus": 1} if self._gpu else {"num_cpus": 1}
-        actor = self._ray.remote(**share, max_restarts=0)(TrainerProcess)
+    def _share(self) -> dict[str, float]:
+        """What one device is to Ray."""
+        return {"GPU": 1, "CPU": 1} if self._gpu else {"CPU": 1}
+
+    def _new_trainer(self, device: str) -> Any:
+        place = self._ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(
+            self._reservation, placement_group_bundle_index=self.devices.index(device)
+        )
+        options = {"num_cpus": 1, "num_gpus": int(self._gpu), "max_restarts": 0, "scheduling_strategy": place}
+        actor = self._ray.remote(**options)(TrainerProcess)
         return actor.remote(msgspec.json.encode(self._spec), self._gpu)
 
     def _new_role(self) -> Any:
@@ -227,7 +257,7 @@ class RayBackend:
         return [ActorLost(call.who, reason)]
 
     def _restart_trainer(self, loop: _Loop, device: str) -> None:
-        self._trainers[device] = self._new_trainer()
+        self._trainers[device] = self._new_trainer(device)
         loop.calls[self._trainers[device].ready.remote()] = _Call("up", device, loop.clock.now())
 
     def _kill_hung(self, loop: _Loop, now: float) -> None:
@@ -256,7 +286,7 @@ class RayBackend:
             except self._ray.exceptions.RayTaskError as error:
                 result = TrainingResult("crash", 0.0, message=_last_line(error))
             except self._ray.exceptions.RayError as error:
-                self._trainers[device] = self._new_trainer()
+                self._trainers[device] = self._new_trainer(device)
                 if attempt == 1:
                     waiting.append((index, 2))
                     continue
@@ -276,6 +306,7 @@ def _start_ray(address: str | None) -> Any:
     # Ray starts workers at niceness 15: any other process would then slow the trainings that are being measured.
     os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
+    import ray.util.scheduling_strategies
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address is None:

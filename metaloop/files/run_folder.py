@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -48,6 +48,8 @@ class RunTerms(msgspec.Struct, frozen=True):
     """Evolved organizations: child name to parent name."""
     cluster: dict[str, Any] = {}
     """The simulated cluster's whole description; empty where the run was real."""
+    confirm: Literal["trunk", "ends"] = "trunk"
+    """What is trained again after an org run: every trunk commit, or only the baseline and the last one."""
 
     @property
     def org_run_seeds(self) -> tuple[int, ...]:

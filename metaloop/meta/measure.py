@@ -10,7 +10,7 @@ import msgspec
 
 from metaloop.files import journal
 from metaloop.files.org_file import load_organization
-from metaloop.files.run_folder import Confirmation, OrgRunFolder, RunFolder, read_lines
+from metaloop.files.run_folder import Confirmation, OrgRunFolder, RunFolder, RunTerms, read_lines
 from metaloop.meta.audit import audit
 from metaloop.meta.confirmed import (
     PairScores,
@@ -43,7 +43,7 @@ def measure_run(path: Path) -> Results:
     terms = folder.read_terms()
     measured = []
     for name in terms.organizations:
-        runs = [measure_folder(folder.org_run(name, seed), terms.confirm_pairs) for seed in terms.org_run_seeds]
+        runs = [measure_folder(folder.org_run(name, seed), terms) for seed in terms.org_run_seeds]
         org_runs = [run for run in runs if run is not None]
         measured.append(measure_organization(name, is_control(folder.organizations / name), org_runs))
     return Results(rank(measured), terms, str(path))
@@ -57,23 +57,29 @@ def is_control(organization: Path) -> bool:
         return False
 
 
-def measure_folder(folder: OrgRunFolder, pairs: int = 1) -> OrgRunResult | None:
-    """One org run's folder; ``None`` where it has not begun."""
+def measure_folder(folder: OrgRunFolder, terms: RunTerms) -> OrgRunResult | None:
+    """One org run's folder, run on ``terms``; ``None`` where it has not begun."""
     if not folder.journal.exists():
         return None
     events = journal.read(folder.journal)
     if not events:
         return None
-    return measure_org_run(events, read_lines(folder.confirmations, Confirmation), pairs)
+    confirmations = read_lines(folder.confirmations, Confirmation)
+    return measure_org_run(events, confirmations, terms.confirm_pairs, ends=terms.confirm == "ends")
 
 
-def measure_org_run(events: Sequence[ev.Event], confirmations: Iterable[Confirmation], pairs: int = 1) -> OrgRunResult:
-    """One org run from its journal and the harness's trainings; with fewer than ``pairs`` pairs it is not finished."""
+def measure_org_run(
+    events: Sequence[ev.Event], confirmations: Iterable[Confirmation], pairs: int = 1, *, ends: bool = False
+) -> OrgRunResult:
+    """One org run from its journal and the harness's trainings; with fewer than ``pairs`` pairs it is not finished.
+
+    ``ends``: the last trunk commit's are enough; otherwise every trunk commit is to be confirmed.
+    """
     started = next(event for event in events if isinstance(event, ev.RunStarted))
     scores = Scores(confirmations)
     count = audit(events)
     merges = confirm_merges(events, scores)
-    confirmed = count.ended and _is_confirmed(events, scores, pairs)
+    confirmed = count.ended and _is_confirmed(events, scores, pairs, ends)
     gains = _final_gains(events, scores) if confirmed else {}
     estimate = _gain_estimate(gains)
     baseline, trunk = _ends(events, scores)
@@ -126,12 +132,14 @@ def _pairs(scores: Scores, baseline: str, trunk: str) -> set[int]:
     return scores.tried.get(baseline, set()) | scores.tried.get(trunk, set())
 
 
-def _is_confirmed(events: Sequence[ev.Event], scores: Scores, pairs: int) -> bool:
-    """Whether baseline and every trunk commit were trained on the same pairs, and on all of them."""
+def _is_confirmed(events: Sequence[ev.Event], scores: Scores, pairs: int, ends: bool) -> bool:
+    """Whether baseline and every trunk commit (with ``ends``, the last) were trained on the same pairs, on all."""
     merges = trunk_merges(events)
     root = root_commit(merges, scores)
     wanted = scores.tried.get(root or "", set())
-    return len(wanted) >= pairs and all(scores.tried.get(merge.commit) == wanted for merge in merges)
+    return len(wanted) >= pairs and all(
+        scores.tried.get(merge.commit) == wanted for merge in (merges[-1:] if ends else merges)
+    )
 
 
 def _final_gains(events: Sequence[ev.Event], scores: Scores) -> dict[int, float]:

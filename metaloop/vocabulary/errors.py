@@ -10,6 +10,7 @@
     ├── JournalError              a journal that cannot be replayed: carries path and line
     ├── RepositoryError           git refused
     ├── BackendError              the cluster cannot host the run
+    ├── BudgetSpent               one more org run could exceed the GPU-hours that were granted
     └── TrainerError              the trainer cannot serve the request (never: a training that failed)
 
 A training that diverges or crashes is a *result* (``ExperimentResult.state``), not an exception.
@@ -60,6 +61,10 @@ class RepositoryError(MetaloopError):
 
 class BackendError(MetaloopError):
     """The cluster cannot host the org run."""
+
+
+class BudgetSpent(MetaloopError):
+    """One more org run could exceed the GPU-hours that were granted; an evolution ends with what it has."""
 
 
 class TrainerError(MetaloopError):

@@ -1,10 +1,14 @@
-"""One small generation of evolve for real: Ray, nanoGPT training, Optuna, and the folder it leaves."""
+"""``metaloop evolve`` as people use it: the plan, one in the simulator, killed and resumed, one on real trainings."""
 
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,80 +16,160 @@ import pytest
 
 from metaloop.files import journal
 from metaloop.files.org_file import read_organization
-from metaloop.meta.evolution import EvolutionFolder, EvolutionTerms, breed
-from metaloop.meta.mutations.parametric import genome
+from metaloop.files.run_folder import read_lines
+from metaloop.meta.evolution.terms import Measured
 from metaloop.vocabulary import events as ev
 
 ROOT = Path(__file__).resolve().parents[2]
+CODE = "from metaloop.edges.cli import main; main()"
+SEEDS = [str(ROOT / "orgs" / name) for name in ("solo-greedy", "daily-standup")]
+SMALL = [*SEEDS, "--control", str(ROOT / "orgs" / "random-search"), "--generations", "1", "--population", "3"]
+SMALL += ["--opening-blocks", "2", "--inner-blocks", "8", "--final-seeds", "2", "--unseen-seeds", "2"]
+SMALL += ["--short-seeds", "2", "--long-seeds", "0", "--finalists", "1", "--no-mlflow", "--json"]
+SIMULATED = [*SMALL, "--backend", "sim", "--processes", "1"]
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CODE, *arguments]
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def metaloop(*arguments: str, cwd: Path) -> Any:
-    code = "from metaloop.edges.cli import main; main()"
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    process = start(*arguments, cwd=cwd)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def refused(*arguments: str, cwd: Path) -> str:
+    process = start(*arguments, cwd=cwd)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert "Traceback" not in err
+    return err
+
+
+def told(results: dict[str, Any]) -> dict[str, Any]:
+    """Results without what says where and by which command."""
+    terms = {key: value for key, value in results["terms"].items() if key != "command"}
+    runs = ("inner", "confirmation", "unseen")
+    terms |= {name: {**terms[name], "command": ""} for name in runs if "command" in terms[name]}
+    terms["inner"] = {**terms["inner"], "run": {**terms["inner"]["run"], "command": ""}}
+    terms["rungs"] = [{**rung, "run": {**rung["run"], "command": ""}} for rung in terms["rungs"]]
+    return {**results, "terms": terms, "evolved": "", "out": ""}
 
 
 @pytest.fixture(scope="module")
-def evolved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     place = tmp_path_factory.mktemp("evolve")
-    terms = ["--preset", "cpu-micro", "--gpu-hours", "0.001", "--devices", "2", "--confirm-pairs", "2", "--seed", "11"]
-    more = ["--population", "2", "--out", "out", "--no-mlflow", "--json"]
-    return place, metaloop("evolve", str(ROOT / "orgs" / "solo-greedy"), *terms, *more, cwd=place)
+    return place, metaloop("evolve", *SIMULATED, "--out", "whole", cwd=place)
+
+
+class TestPlan:
+    def test_a_dry_run_prints_the_plan_and_makes_nothing(self, tmp_path: Path) -> None:
+        plan = metaloop("evolve", *SMALL, "--dry-run", "--out", "out", cwd=tmp_path)
+        stages = {stage["name"]: stage for stage in plan["stages"]}
+        assert list(stages) == ["opening", "inner", "short", "confirmation", "half", "unseen"]
+        assert stages["confirmation"]["org_runs"] == 2 * 4  # winner, parent, and two controls that can gain
+        assert plan["gpu_hours"] == pytest.approx(sum(stage["gpu_hours"] for stage in plan["stages"]))
+        assert plan["max_gpu_hours"] > plan["gpu_hours"] > 0
+        assert not list(tmp_path.iterdir())
+
+    def test_a_budget_that_pays_for_no_org_run_is_refused(self, tmp_path: Path) -> None:
+        assert "--max-gpu-hours 0.001" in refused("evolve", *SMALL, "--max-gpu-hours", "0.001", cwd=tmp_path)
+
+    def test_a_broken_seed_organization_is_refused_before_anything_is_spent(self, tmp_path: Path) -> None:
+        broken = tmp_path / "orgs" / "broken"
+        broken.mkdir(parents=True)
+        text = (ROOT / "orgs" / "solo-greedy" / "ORG.md").read_text()
+        (broken / "ORG.md").write_text(
+            text.replace("name: solo-greedy", "name: broken").replace("quorum: 0", "quorum: -1")
+        )
+        error = refused("evolve", str(broken), "--control", SEEDS[0], "--out", "out", cwd=tmp_path)
+        assert "ORG.md:" in error
+        assert "quorum" in error
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
-class TestOneGeneration:
-    def test_parent_and_children_ran_on_the_same_seeds(self, evolved: tuple[Path, Any]) -> None:
-        _, printed = evolved
-        assert len(printed["organizations"]) == 3
-        assert {tuple(o["seeds"]) for o in printed["organizations"]} == {(11,)}
-        assert all(o["experiments"] >= 2 for o in printed["organizations"])
+class TestSimulated:
+    def test_it_ends_with_an_organization_that_stands_alone(self, simulated: tuple[Path, Any]) -> None:
+        place, results = simulated
+        evolved = read_organization(place / results["evolved"], library=place / "nowhere")
+        assert evolved.name == "evolved"
+        assert evolved.to_organization().members
+        assert results["winner"] in {born["name"] for born in results["lineage"]}
 
-    def test_the_winner_had_the_best_holdout_gain_and_stands_whole(self, evolved: tuple[Path, Any]) -> None:
-        place, printed = evolved
-        gains = printed["generations"][0]["holdout_gains"]
-        scored = {name: gain for name, gain in gains.items() if gain is not None}
-        assert gains[printed["winner"]] == max(scored.values())
-        alone = read_organization(place / printed["evolved"], library=place / "nowhere")
-        assert alone.to_organization().members
+    def test_every_stage_was_measured_and_no_real_hour_spent(self, simulated: tuple[Path, Any]) -> None:
+        _, results = simulated
+        assert all(count > 0 for count in results["org_runs"].values())
+        assert (results["gpu_hours"], results["ran_out"]) == (0.0, False)
 
-    def test_children_differ_from_their_parent_in_what_the_lineage_says(self, evolved: tuple[Path, Any]) -> None:
-        place, printed = evolved
-        folder = EvolutionFolder(place / "out")
-        for child in printed["generations"][0]["children"]:
-            assert child["values"]
-            written = genome(read_organization(folder.generation(1).organizations / child["name"]))
-            assert {name: written[name].value for name in child["values"]} == child["values"]
+    def test_a_second_one_is_refused_its_folder(self, simulated: tuple[Path, Any]) -> None:
+        place, _ = simulated
+        assert "already holds an evolution" in refused("evolve", *SIMULATED, "--out", "whole", cwd=place)
 
-    def test_resuming_a_finished_evolution_trains_nothing(self, evolved: tuple[Path, Any]) -> None:
+    def test_killed_five_times_it_ends_the_same(self, simulated: tuple[Path, Any]) -> None:
+        place, whole = simulated
+        rng = random.Random(1)
+        process = start("evolve", *SIMULATED, "--out", "killed", cwd=place)
+        killed = 0
+        for _ in range(5):
+            time.sleep(rng.uniform(1.0, 6.0))
+            killed += process.poll() is None
+            os.kill(process.pid, signal.SIGKILL) if process.poll() is None else None
+            process.communicate()
+            again = "resume" if (place / "killed" / "evolution.json").exists() else "evolve"
+            arguments = ["killed", "--no-mlflow", "--json"] if again == "resume" else [*SIMULATED, "--out", "killed"]
+            process = start(again, *arguments, cwd=place)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert killed
+        assert told(json.loads(out)) == told(whole)
+        both = [read_lines(place / name / "measured.jsonl", Measured) for name in ("whole", "killed")]
+        assert sorted(both[0], key=str) == sorted(both[1], key=str)
+
+
+@pytest.mark.slow
+class TestReal:
+    """One generation bred in the simulator, raced and confirmed on real trainings under Ray."""
+
+    @pytest.fixture(scope="class")
+    def evolved(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+        place = tmp_path_factory.mktemp("real")
+        terms = [
+            "--preset",
+            "cpu-micro",
+            "--gpu-hours",
+            "0.001",
+            "--devices",
+            "1",
+            "--lanes",
+            "2",
+            "--confirm-pairs",
+            "2",
+        ]
+        return place, metaloop("evolve", *SMALL, *terms, "--seed", "11", "--out", "out", cwd=place)
+
+    def test_real_hours_were_spent_within_the_limit(self, evolved: tuple[Path, Any]) -> None:
+        _, results = evolved
+        spent = results["gpu_hours"] + results["harness_gpu_hours"]
+        assert 0 < spent <= results["terms"]["max_gpu_hours"]
+        assert not results["ran_out"]
+
+    def test_the_folder_of_each_real_stage_is_that_of_a_run(self, evolved: tuple[Path, Any]) -> None:
+        place, results = evolved
+        journals = list((place / "out" / "confirmation").rglob("journal.jsonl"))
+        assert len(journals) == 2 * len(results["scores"]["confirmation"]["scores"])
+        for path in (place / "out").rglob("journal.jsonl"):
+            assert isinstance(journal.read(path)[-1], ev.RunEnded)
+        compared = metaloop("compare", "out/confirmation", "--json", cwd=place)
+        assert all(o["gain_bpb"] is not None for o in compared["organizations"])
+
+    def test_resuming_it_trains_nothing(self, evolved: tuple[Path, Any]) -> None:
         place, printed = evolved
-        journals = sorted((place / "out").rglob("journal.jsonl"))
+        journals = sorted((place / "out").rglob("*.jsonl"))
         before = [j.read_bytes() for j in journals]
         again = metaloop("resume", "out", "--no-mlflow", "--json", cwd=place)
         assert [j.read_bytes() for j in journals] == before
-        assert again["winner"] == printed["winner"]
-        assert again["organizations"] == printed["organizations"]
-
-    def test_every_journal_ended(self, evolved: tuple[Path, Any]) -> None:
-        place, _ = evolved
-        for path in (place / "out").rglob("journal.jsonl"):
-            assert isinstance(journal.read(path)[-1], ev.RunEnded)
-
-
-def test_the_same_seed_breeds_the_same_children(tmp_path: Path) -> None:
-    elite = read_organization(ROOT / "orgs" / "daily-standup")
-    terms = _terms()
-    first, second = (breed(elite, terms, 1, []) for _ in range(2))
-    assert first == second
-    assert breed(elite, terms, 2, []) != first
-    assert len({json.dumps(c.values, sort_keys=True) for c in first}) == len(first)
-    assert all(1 <= len(c.values) <= terms.mutations for c in first)
-
-
-def _terms() -> EvolutionTerms:
-    from metaloop.files.run_folder import RunTerms
-
-    run = RunTerms((), "ray", "nanogpt", "cpu-micro", "stdlib", 0.01, 2, 5, 1, 2, "0", "")
-    return EvolutionTerms("daily-standup", "daily-standup", 1, 4, 3, run)
+        assert again == printed

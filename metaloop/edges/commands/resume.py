@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from metaloop.files.run_folder import RunFolder
-from metaloop.meta.evolution import EvolutionFolder
+from metaloop.meta.evolution.folder import EvolutionFolder
 
 
 @click.command("resume")
@@ -23,7 +23,7 @@ def resume_command(directory: Path, address: str | None, no_mlflow: bool, as_jso
     """
     evolution = EvolutionFolder(directory)
     if evolution.terms.exists():
-        from metaloop.edges.commands.evolve import carry_out_evolution
+        from metaloop.edges.evolution.carry import carry_out_evolution
 
         carry_out_evolution(evolution, address, as_json, not no_mlflow)
         return

@@ -8,12 +8,15 @@ import os
 import select
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from metaloop.edges.tracking import tracking_uri
-from metaloop.edges.tracking.images import images
+from metaloop.edges.tracking.evolution import evolution_images
+from metaloop.edges.tracking.images import RunImage, images
 from metaloop.edges.tracking.publisher import Publisher
 from metaloop.files.run_folder import RunFolder
+from metaloop.meta.evolution.folder import EvolutionFolder
 
 POLL_S = 5.0
 """Between two looks at the folder, at least."""
@@ -53,6 +56,7 @@ class Tracker:
 
     def __init__(self, out: Path, leash: bool) -> None:
         self._folder = RunFolder(out)
+        self._evolution = EvolutionFolder(out)
         self._leash = leash
         self._publisher = Publisher(self._folder.tracking, tracking_uri())
         self._seen = ""
@@ -83,15 +87,22 @@ class Tracker:
     def _look(self) -> bool:
         """Publish if anything changed; whether MLflow has everything that was there."""
         now = self._print()
-        if now == self._seen or not self._folder.terms.exists():
+        found = self._images()
+        if now == self._seen or found is None:
             return True
         try:
-            self._publisher.publish(images(self._folder.path))
+            self._publisher.publish(found)
         except Exception as error:  # whatever MLflow or its server does must only cost another try
             self._problem = f"{tracking_uri()}: {_first_line(error)}"
             return False
         self._seen, self._problem = now, None
         return True
+
+    def _images(self) -> Iterator[RunImage] | None:
+        """What there is to show: a run at any time, an evolution once it has ended."""
+        if self._evolution.terms.exists():
+            return evolution_images(self._folder.path) if self._evolution.results.exists() else None
+        return images(self._folder.path) if self._folder.terms.exists() else None
 
     def _over_within(self, seconds: float) -> bool:
         """Wait; whether the run is over."""

@@ -68,12 +68,24 @@ def images(path: Path) -> Iterator[RunImage]:
     for name in results.terms.organizations:
         params = {**_terms(results.terms), **_knobs(folder, name)}
         yield _organization(folder, results.terms, by_name[name], params)
-        for run in by_name[name].org_runs:
-            place = folder.org_run(name, run.seed)
-            story = tell(journal.read(place.journal))
-            if story is not None:
-                yield _org_run(place, run, story, params)
-                yield from (_experiment(story, training) for training in story.trainings)
+        yield from _org_runs(folder, by_name[name], params)
+
+
+def org_run_images(folder: RunFolder) -> Iterator[RunImage]:
+    """The org runs and experiments alone, for a parent of the organization's name that is somebody else's image."""
+    results = measure_run(folder.path)
+    for organization in results.organizations:
+        params = {**_terms(results.terms), **_knobs(folder, organization.name)}
+        yield from _org_runs(folder, organization, params)
+
+
+def _org_runs(folder: RunFolder, organization: OrganizationResult, params: Mapping[str, str]) -> Iterator[RunImage]:
+    for run in organization.org_runs:
+        place = folder.org_run(organization.name, run.seed)
+        story = tell(journal.read(place.journal))
+        if story is not None:
+            yield _org_run(place, run, story, params)
+            yield from (_experiment(story, training) for training in story.trainings)
 
 
 def _terms(terms: RunTerms) -> dict[str, str]:

@@ -103,16 +103,30 @@ def verdict(state: RaceState) -> Verdict:
 
 
 def survivors(state: RaceState) -> tuple[str, ...]:
-    """Challengers still in the race that are better than the champion on average, the best first."""
-    means = {name: _mean(_versus(state, name)) for name in _challengers(state)}
+    """Challengers that are better than the champion on average and were not raced out, the best first.
+
+    Whom the budget no longer paid for was not raced out.
+    """
+    out = {name for name, exit_ in state.left.items() if exit_.cause != "budget"}
+    means = {name: _mean(_versus(state, name)) for name in state.terms.challengers if name not in out}
     return tuple(sorted((name for name in means if means[name] > 0), key=lambda name: -means[name]))
+
+
+def against_champion(state: RaceState, name: str) -> Summary:
+    """The paired differences of ``name`` to the champion, on the blocks looked at while it was in the race."""
+    return _versus(state, name)
 
 
 def _asked(state: RaceState) -> list[Job]:
     if state.ended is not None:
         return []
-    names = (state.terms.champion, *state.racing)
-    return [Job(name, block) for block in range(state.blocks, state.until) for name in names]
+    names, blocks = (state.terms.champion, *state.racing), range(state.blocks, state.until)
+    return [Job(name, block) for block in blocks for name in names if _wanted(state.terms, name, block)]
+
+
+def _wanted(terms: RaceTerms, name: str, block: int) -> bool:
+    """Controls run in the first blocks only, also where the first look comes later."""
+    return block < terms.control_blocks or name not in terms.controls
 
 
 def _look(state: RaceState) -> RaceState:
@@ -162,8 +176,13 @@ def _affordable(terms: RaceTerms, spent: float) -> int:
 
 def _leave(state: RaceState, names: Iterable[str], cause: Cause) -> RaceState:
     gone = [name for name in names if name in state.racing]
-    left = state.left | {name: Exit(state.blocks, cause) for name in gone}
+    left = state.left | {name: Exit(_blocks_of(state, name), cause) for name in gone}
     return msgspec.structs.replace(state, left=left, racing=tuple(n for n in state.racing if n not in gone))
+
+
+def _blocks_of(state: RaceState, name: str) -> int:
+    """Blocks that somebody who is still in the race has run."""
+    return min(state.blocks, state.terms.control_blocks) if name in state.terms.controls else state.blocks
 
 
 def _beaten(state: RaceState, versus: dict[str, Summary]) -> list[str]:
@@ -263,7 +282,7 @@ def _check_observation(observation: Observation) -> None:
 
 def _check(terms: RaceTerms) -> None:
     names = (terms.champion, *terms.challengers, *terms.controls)
-    everybody = len(names) * terms.least
+    everybody = sum(_wanted(terms, name, block) for block in range(terms.least) for name in names)
     wrong = {
         "every name in a race is unique": len(set(names)) < len(names),
         "nobody challenges the champion": not terms.challengers,

@@ -1,0 +1,138 @@
+"""Org runs on real devices as a :class:`~metaloop.meta.evolution.terms.Measure`: each lane a reservation of its own."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, redirect_stdout
+
+import msgspec
+
+from metaloop.edges import session
+from metaloop.edges.progress import Progress
+from metaloop.execution.backend import Backend
+from metaloop.execution.trainer import TrainerSpec
+from metaloop.files.org_file import write_files
+from metaloop.files.org_record import OrgFile
+from metaloop.files.run_folder import RunTerms, write_json
+from metaloop.meta.evolution.finished import measured_folder
+from metaloop.meta.evolution.folder import EvolutionFolder
+from metaloop.meta.evolution.terms import Measured, Request
+from metaloop.vocabulary.errors import BudgetSpent
+
+Stages = Mapping[str, tuple[RunTerms, str]]
+"""Stage to its terms, and the split that it is scored on."""
+
+
+class RealMeasure:
+    """Runs and confirms organizations, on as many backends at a time as there are lanes.
+
+    ``allowance`` says how many GPU-hours are left, harness included; an org run begins only if the most that it and
+    those under way can cost would still be paid for.
+    """
+
+    def __init__(
+        self, folder: EvolutionFolder, stages: Stages, lanes: int, address: str | None, allowance: Callable[[], float]
+    ) -> None:
+        self._folder = folder
+        self._stages = stages
+        self._lanes = lanes
+        self._address = address
+        self._allowance = allowance
+        self._held = ExitStack()
+        self._backends: list[Backend] = []
+
+    def close(self) -> None:
+        """Give the devices back."""
+        self._held.close()
+
+    def __call__(self, organizations: Mapping[str, OrgFile], requests: Sequence[Request]) -> Iterator[Measured]:
+        for stage in dict.fromkeys(request.stage for request in requests):
+            self._prepare(stage, organizations, [r for r in requests if r.stage == stage])
+        self._open()
+        waiting, free = list(requests), list(self._backends)
+        busy: dict[Request, Backend] = {}
+        results: queue.SimpleQueue[Measured | BaseException] = queue.SimpleQueue()
+        while waiting or busy:
+            while waiting and free and self._affords(waiting[0], busy):
+                job, backend = waiting.pop(0), free.pop()
+                busy[job] = backend
+                arguments = (job, organizations, backend, results)
+                threading.Thread(target=self._run, args=arguments, daemon=True).start()
+            done = results.get()
+            if isinstance(done, BaseException):
+                raise done
+            free.append(busy.pop(done.request))
+            yield done
+
+    def _affords(self, request: Request, busy: Mapping[Request, Backend]) -> bool:
+        """Whether the most that the org run and those under way can cost would still be paid for.
+
+        Raises:
+            BudgetSpent: not even with nothing under way.
+        """
+        left, most = self._allowance(), [self._most(each) for each in (request, *busy)]
+        if sum(most) > left and not busy:
+            raise BudgetSpent(
+                f"{left:.3f} GPU-hours are left, and the next org run could take {most[0]:.3f}: the evolution ends "
+                "with what it has."
+            )
+        return sum(most) <= left
+
+    def _most(self, request: Request) -> float:
+        terms = self._stages[request.stage][0]
+        return most_hours(terms, session.target_of(terms).longest_s)
+
+    def _run(
+        self,
+        request: Request,
+        organizations: Mapping[str, OrgFile],
+        backend: Backend,
+        results: queue.SimpleQueue[Measured | BaseException],
+    ) -> None:
+        """One org run and its confirmation; what goes wrong is raised where the results are awaited."""
+        try:
+            place = self._folder.stage(request.stage)
+            progress = Progress(lines_only=self._lanes > 1)
+            session.execute_one(place, request.name, request.seed, backend, progress)
+            digest, split = organizations[request.name].digest, self._stages[request.stage][1]
+            results.put(measured_folder(place.org_run(request.name, request.seed), request, digest, split))
+        except BaseException as error:
+            results.put(error)
+
+    def _prepare(self, stage: str, organizations: Mapping[str, OrgFile], requests: Sequence[Request]) -> None:
+        """The stage's run folder, with everyone that runs on it."""
+        place, terms = self._folder.stage(stage), self._stages[stage][0]
+        known = place.read_terms() if place.terms.exists() else terms
+        names = dict.fromkeys([*known.organizations, *(request.name for request in requests)])
+        for name in names:
+            if not (place.organizations / name).exists():
+                write_files(organizations[name], place.organizations / name)
+        if tuple(names) != known.organizations or not place.terms.exists():
+            write_json(place.terms, msgspec.structs.replace(known, organizations=tuple(names)))
+
+    def _open(self) -> None:
+        """The lanes' backends, started when the first org run is asked for."""
+        if self._backends:
+            return
+        from metaloop.execution.ray_backend import RayBackend
+
+        terms = next(terms for terms, _ in self._stages.values())
+        spec = TrainerSpec(terms.trainer, terms.preset, terms.data)
+        self._held.enter_context(redirect_stdout(sys.stderr))
+        first = RayBackend(spec, terms.devices, self._address)
+        self._held.callback(first.close)
+        self._backends.append(first)
+        for _ in range(self._lanes - 1):
+            other = RayBackend(spec, terms.devices, self._address, beside=first)
+            self._held.callback(other.close)
+            self._backends.append(other)
+
+
+def most_hours(terms: RunTerms, longest_s: float) -> float:
+    """The most GPU-hours that an org run and the confirmation of its ends can take: a training that has begun when the
+    budget is spent goes on, on every device, for up to ``longest_s``."""
+    trainings = terms.devices + 2 * terms.confirm_pairs
+    return terms.gpu_hours + trainings * longest_s / 3600

@@ -1,0 +1,43 @@
+"""What an org run in a folder came to, as an evolution counts it."""
+
+from __future__ import annotations
+
+import math
+
+from metaloop.actors.state import replay
+from metaloop.files import journal
+from metaloop.files.run_folder import Confirmation, OrgRunFolder, read_lines
+from metaloop.meta.audit import audit
+from metaloop.meta.confirmation import trunk_history
+from metaloop.meta.evolution.terms import Measured, Request
+
+
+def measured_folder(folder: OrgRunFolder, request: Request, digest: str, split: str) -> Measured:
+    """An org run that has ended and was confirmed."""
+    events = journal.read(folder.journal)
+    confirmations = read_lines(folder.confirmations, Confirmation)
+    trunk = trunk_history(events, replay(events).root)
+    count = audit(events)
+    return Measured(
+        stage=request.stage,
+        name=request.name,
+        seed=request.seed,
+        digest=digest,
+        score=_gain(confirmations, trunk[0][0], trunk[-1][0], split),
+        gpu_hours=count.allocated_s / 3600,
+        harness_gpu_hours=math.fsum(c.seconds for c in confirmations) / 3600,
+        tokens=count.tokens,
+        usd=count.usd,
+        real=True,
+    )
+
+
+def _gain(confirmations: list[Confirmation], first: str, last: str, split: str) -> float | None:
+    """Baseline minus trunk (bpb), mean over the pairs; ``None`` if trunk failed on one of them, as simulated."""
+    if first == last:
+        return 0.0
+    scores = {(c.commit, c.pair): c.bpb.get(split) for c in confirmations}
+    pairs = sorted(pair for commit, pair in scores if commit == first and scores[first, pair] is not None)
+    ends = [(scores[first, pair], scores.get((last, pair))) for pair in pairs]
+    gains = [baseline - trunk for baseline, trunk in ends if baseline is not None and trunk is not None]
+    return math.fsum(gains) / len(gains) if gains and len(gains) == len(ends) else None

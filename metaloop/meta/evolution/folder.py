@@ -1,0 +1,70 @@
+"""The layout of an evolution's folder.
+
+::
+
+    OUT/
+      evolution.json       the terms (EvolutionTerms): what `resume` needs
+      given/NAME/          seed organizations and controls, whole
+      roles/               the library that mutations draw from
+      children/NAME/       everyone that was bred, whole
+      measured.jsonl       every org run's result (Measured, one a line): what was paid for
+      STAGE/               a run's folder (journals, repositories, confirmations) for each stage on real trainings
+      simulated/           the run's folder of the last comparison in the simulator
+      evolved/NAME/        what is handed over: the winner, whole, with EVIDENCE.md
+      results.json         what `--json` prints
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from metaloop.files.org_file import find_library, read_organization, write_files
+from metaloop.files.org_record import OrgFile
+from metaloop.files.role_file import load_library
+from metaloop.files.run_folder import RunFolder, write_json
+from metaloop.meta.evolution.terms import EvolutionTerms
+
+
+class EvolutionFolder:
+    """Paths of an evolution."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.terms = path / "evolution.json"
+        self.measured = path / "measured.jsonl"
+        self.results = path / "results.json"
+        self.library = path / "roles"
+
+    def begin(self, terms: EvolutionTerms, given: Mapping[str, OrgFile]) -> None:
+        """Write everything that the evolution starts from, and last its terms: with them it has begun."""
+        for name, file in given.items():
+            if not self.given(name).exists():
+                write_files(file, self.given(name))
+        self.library.mkdir(parents=True, exist_ok=True)
+        first = next(iter(given.values()))
+        library = find_library(first.folder)
+        for role in (load_library(library) if library else {}).values():
+            (self.library / f"{role.name}.md").write_bytes(role.document.encode())
+        write_json(self.terms, terms)
+
+    def given(self, name: str) -> Path:
+        """A seed organization or control."""
+        return self.path / "given" / name
+
+    def child(self, name: str) -> Path:
+        """Someone that was bred."""
+        return self.path / "children" / name
+
+    def stage(self, name: str) -> RunFolder:
+        """The run's folder of a stage."""
+        return RunFolder(self.path / name)
+
+    def evolved(self, name: str) -> Path:
+        """What is handed over."""
+        return self.path / "evolved" / name
+
+    def raise_child(self, name: str, child: OrgFile) -> OrgFile:
+        """Write a child into its folder (unless it stands there), and read it back."""
+        place = self.child(name)
+        return read_organization(place) if place.exists() else write_files(child, place)

@@ -1,0 +1,111 @@
+"""A race of organizations on a rung: the race says which org runs it wants, a :class:`Measure` runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from metaloop.files.org_record import OrgFile
+from metaloop.files.run_folder import RunTerms
+from metaloop.meta.evolution.terms import Measure, Request, Rung
+from metaloop.meta.racing.halving import halvings, standard_terms
+from metaloop.meta.racing.race import RaceState, begin, next_jobs, observe
+from metaloop.meta.racing.sequential import fewest
+from metaloop.meta.racing.terms import Cut, Observation, RaceTerms
+
+EVERY = 4
+"""Blocks between two looks at a simulated race: enough org runs at a time for all processes."""
+HEADROOM = 1.25
+"""A real race may cost this much more than its org runs' nominal cost: trainings in flight at the end are paid for."""
+TRAINING_SHARE = 0.04
+"""A training as a share of an org run's budget: about 25 fit into one."""
+
+
+def run_race(
+    terms: RaceTerms,
+    stage: str,
+    first_seed: int,
+    organizations: Mapping[str, OrgFile],
+    measure: Measure,
+    on_look: Callable[[RaceState], None],
+) -> RaceState:
+    """Race to the end; block b is org-run seed ``first_seed + b``. ``on_look`` is told after every look.
+
+    The cost of a job is 1 on a simulated rung, and its GPU-hours, confirmation included, on a real one.
+    """
+    state = begin(terms)
+    while jobs := next_jobs(state):
+        requests = [Request(stage, job.name, first_seed + job.block) for job in jobs]
+        found = [
+            Observation(m.name, m.seed - first_seed, m.score, m.gpu_hours + m.harness_gpu_hours if m.real else 1.0)
+            for m in measure(organizations, requests)
+        ]
+        state = observe(state, found)
+        on_look(state)
+    return state
+
+
+def run_flat(
+    stage: str, seeds: Sequence[int], organizations: Mapping[str, OrgFile], measure: Measure
+) -> dict[str, tuple[float | None, ...]]:
+    """Everybody on every seed: scores by seed."""
+    requests = [Request(stage, name, seed) for seed in seeds for name in organizations]
+    scores = {(m.name, m.seed): m.score for m in measure(organizations, requests)}
+    return {name: tuple(scores[name, seed] for seed in seeds) for name in organizations}
+
+
+def inner_terms(
+    rung: Rung, champion: str, challengers: tuple[str, ...], controls: tuple[str, ...], twins: tuple[str, ...]
+) -> RaceTerms:
+    """A generation's race: org runs cost 1 each, and all that it may want are granted."""
+    controls = (*(name for name in controls if name not in (champion, *challengers)), *twins)
+    everybody = 1 + len(challengers) + len(controls)
+    standard = standard_terms(champion, challengers, controls, float(everybody * rung.most), 1.0)
+    return msgspec.structs.replace(
+        standard,
+        twins=twins,
+        alpha=rung.alpha,
+        least=rung.least,
+        most=rung.most,
+        every=EVERY,
+        control_blocks=rung.control_blocks,
+        cuts=halvings(len(challengers), 2, rung.least),
+    )
+
+
+def real_terms(
+    rung: Rung, champion: str, challengers: tuple[str, ...], controls: tuple[str, ...], twins: tuple[str, ...]
+) -> RaceTerms:
+    """A race on real trainings: few blocks, so nobody leaves as hopeless; half leave after ``least`` blocks.
+
+    Where the blocks are too few for anybody to be proven better, it only narrows the field, and what decides is
+    confirmation. Too few for twins to be proven different, they run as controls all the same, and are only shown.
+    """
+    controls = (*(name for name in controls if name not in (champion, *challengers)), *twins)
+    cost = org_run_hours(rung.run)
+    blocks = rung.most * (1 + len(challengers)) + rung.control_blocks * len(controls)
+    standard = standard_terms(champion, challengers, controls, HEADROOM * blocks * cost, cost)
+    provable = fewest(len(challengers) / rung.alpha, standard.effects, rung.most) is not None
+    telling = fewest(2 * len(twins) / rung.alpha, standard.effects, rung.control_blocks) is not None
+    return msgspec.structs.replace(
+        standard,
+        goal="accept" if provable else "screen",
+        twins=twins if telling else (),
+        alpha=rung.alpha,
+        futility=0.0,
+        least=rung.least,
+        most=rung.most,
+        every=1,
+        control_blocks=rung.control_blocks,
+        cuts=(Cut(rung.least, (len(challengers) + 1) // 2),),
+    )
+
+
+def org_run_hours(run: RunTerms) -> float:
+    """Nominal GPU-hours of an org run and of its confirmation: what a plan counts with.
+
+    The confirmation of both ends trains two configurations for each pair; how long that takes is taken as
+    :data:`TRAINING_SHARE` of an org run's budget, which is checked against what was spent.
+    """
+    return run.gpu_hours * (1 + TRAINING_SHARE * 2 * run.confirm_pairs)
