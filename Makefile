@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 
-.PHONY: setup demo test lint unit bench-nanogpt bench-sim bench-racing h100-course faults signal clean help
+.PHONY: setup demo test lint unit bench-nanogpt bench-sim bench-racing h100-course faults signal clean help mutations
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ bench-nanogpt: setup ## Tokens per second beside karpathy/nanoGPT: make bench-na
 
 faults: setup ## A thousand random fault configurations of the simulator: all invariants must hold in each
 	$(BIN)/python bench/faults.py --cases 1000
+
+mutations: setup ## Ten thousand mutations of every kind: each child must be valid and differ only where it was mutated
+	$(BIN)/python bench/mutations.py --each 10000
 
 # The peer gets an environment of its own: its dependencies are not ours.
 $(PEERS)/.installed:

@@ -18,7 +18,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -215,8 +215,7 @@ class _Loader(yaml.SafeLoader):
 
 def _compose(front: str, fail: Any) -> MappingNode:
     try:
-        loader = _Loader(front)
-        root = loader.get_single_node()
+        root = _nodes(front)
     except yaml.MarkedYAMLError as problem:
         mark = problem.context_mark if _unclosed(problem) else problem.problem_mark
         raise fail(mark.index if mark else 0, _explain(problem)) from None
@@ -230,6 +229,13 @@ def _compose(front: str, fail: Any) -> MappingNode:
     for node, message in _faults(root):
         raise fail(node.start_mark.index, message)
     return root
+
+
+@lru_cache(maxsize=256)
+def _nodes(front: str) -> Node | None:
+    """Composed once for each text: nodes are never changed, and every child of a meta-loop has the same role files."""
+    node: Node | None = _Loader(front).get_single_node()
+    return node
 
 
 def _unclosed(problem: yaml.MarkedYAMLError) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import chain, count
 from typing import Any
 
 from metaloop.files.markdown import parse
@@ -75,12 +76,10 @@ def _take_over(draft: Draft, donor: OrgFile, entry: MemberEntry, position: int, 
 
 def _named_apart(draft: Draft, donor: OrgFile, role: RoleFile) -> RoleFile:
     """The role, under another name where the organization has one of its name that says otherwise."""
-    name = role.name
-    for number in range(2, 100):
-        own = draft.roles.get(name)
-        if own is None or _says_the_same(own, role):
-            break
-        name = f"{role.name.split(OF)[0]}{OF}{donor.name.split(OF)[0]}" + (f"-{number}" if OF in name else "")
+    apart = f"{role.name.split(OF)[0]}{OF}{donor.name.split(OF)[0]}"
+    names = chain([role.name, apart], (f"{apart}-{number}" for number in count(2)))
+    own = draft.roles
+    name = next(name for name in names if name not in own or _says_the_same(own[name], role))
     if name == role.name:
         return role
     document = set_value(replace(role.document, path=role.path.with_name(f"{name}.md")), ("name",), name)

@@ -128,14 +128,14 @@ def draw(
     ``measured`` are organizations with their gains (bpb, larger is better): the warm start. ``pending`` are those
     on their way, which count as bad until they are known (constant liar), so that siblings differ.
     """
-    study = _study(rng.getrandbits(32), [gene.name for gene in genes], measured, pending)
+    study = _study(rng.getrandbits(32), {gene.name: gene.knob for gene in genes}, measured, pending)
     trial = study.ask({gene.name: distribution(gene.knob) for gene in genes})
     drawn = {gene.name: _rounded(gene.knob, trial.params[gene.name]) for gene in genes}
     return {gene.name: drawn[gene.name] for gene in genes if drawn[gene.name] != gene.value}
 
 
 def _study(
-    seed: int, names: Sequence[str], measured: Sequence[tuple[OrgFile, float]], pending: Sequence[OrgFile]
+    seed: int, knobs: Mapping[str, Knob], measured: Sequence[tuple[OrgFile, float]], pending: Sequence[OrgFile]
 ) -> optuna.Study:
     import optuna
 
@@ -148,20 +148,20 @@ def _study(
             multivariate=True,
             group=True,
             constant_liar=True,
-            warn_independent_sampling=False,
         )
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    study.add_trials([_trial(organization, names, gain) for organization, gain in measured])
-    study.add_trials([_trial(organization, names, None) for organization in pending])
+    study.add_trials([_trial(organization, knobs, gain) for organization, gain in measured])
+    study.add_trials([_trial(organization, knobs, None) for organization in pending])
     return study
 
 
-def _trial(organization: OrgFile, names: Sequence[str], gain: float | None) -> optuna.trial.FrozenTrial:
-    """What an organization says about these genes; those that it lacks are absent."""
+def _trial(organization: OrgFile, knobs: Mapping[str, Knob], gain: float | None) -> optuna.trial.FrozenTrial:
+    """What an organization says about these genes; those that it lacks are absent, as are those of a role that has the
+    name but is of another kind."""
     import optuna
 
     states, genes = optuna.trial.TrialState, genome(organization)
-    present = {name: genes[name] for name in names if name in genes}
+    present = {name: genes[name] for name, knob in knobs.items() if name in genes and genes[name].knob == knob}
     return optuna.trial.create_trial(
         state=states.RUNNING if gain is None else states.COMPLETE,
         params={name: gene.value for name, gene in present.items()},

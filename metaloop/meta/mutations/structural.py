@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from metaloop.files.markdown_edit import same
 from metaloop.files.org_record import OrgFile
 from metaloop.meta.mutations.describe import describe
@@ -20,6 +22,7 @@ from metaloop.meta.mutations.working import (
     change_standups,
     rewire_links,
 )
+from metaloop.vocabulary.organization import Organization
 
 Edit = Callable[[Draft, Ground, random.Random], Draft | None]
 """A draft and what it may draw from: the draft edited, or ``None`` where there is nothing to edit."""
@@ -37,7 +40,14 @@ class Structural:
         if draft is None or draft.names_clash() or same(draft.document.data, parent.document.data):
             return None
         child = draft.finish()
+        if _effect(child) == _effect(parent):
+            return None
         return Mutated(child, self.name, describe(parent, child, draft.origin))
+
+
+def _effect(organization: OrgFile) -> Organization:
+    """What is run, whatever it is called and however it is written: a policy's default may be spelled out."""
+    return msgspec.structs.replace(organization.to_organization(), digest="", control=False)
 
 
 STRUCTURAL = (

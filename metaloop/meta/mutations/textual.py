@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import difflib
 import random
+import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -31,6 +33,9 @@ MOST_GROWTH = 1.25
 """How many times as long the prose may become, so that generations of rewritings do not drown a role in advice."""
 KEPT = "ground rules"
 """The section that no rewriting touches: what may change, what the metric is, what counts as cheating."""
+
+_HEADING = re.compile(r" {0,3}(#{1,6})(?=\s|$)")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -105,8 +110,8 @@ def refusal(old: str, new: str) -> str | None:
 
 
 def _rewritten(role: RoleFile, prose: str) -> RoleFile:
-    document = role.document
-    return parse_role(with_body(document, prose.replace("\n", document.newline)))
+    newline = "\r\n" if "\r\n" in role.prose else "\n"
+    return parse_role(with_body(role.document, prose.replace("\n", newline)))
 
 
 def _changed(old: str, new: str) -> int:
@@ -116,13 +121,29 @@ def _changed(old: str, new: str) -> int:
 
 
 def _section(prose: str, title: str) -> list[list[str]]:
-    """The lines of every section of that title, up to the next heading."""
+    """The lines of every section of that title, sub-sections included: up to the next heading of its level."""
     found: list[list[str]] = []
-    inside = False
-    for line in prose.splitlines():
-        if line.startswith("#"):
-            inside = line.lstrip("#").strip().lower() == title
-            found += [[]] if inside else []
-        if inside:
+    level = 0
+    for line, depth in _with_depth(prose):
+        if depth and (not level or depth <= level):
+            level = depth if line.strip("# ").lower() == title else 0
+            found += [[]] if level else []
+        if level:
             found[-1].append(line)
     return found
+
+
+def _with_depth(prose: str) -> Iterator[tuple[str, int]]:
+    """Every line with its depth as a heading; 0 is none, as all is within a code fence.
+
+    Source: CommonMark 0.31 (https://spec.commonmark.org), ATX headings and fenced code blocks.
+    """
+    fence = ""
+    for line in prose.splitlines():
+        mark = _FENCE.match(line)
+        if mark and not fence:
+            fence = mark[1]
+        elif mark and mark[1].startswith(fence) and not mark[2].strip():
+            fence = ""
+        heading = _HEADING.match(line) if not fence else None
+        yield line, len(heading[1]) if heading else 0

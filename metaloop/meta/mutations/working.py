@@ -99,7 +99,8 @@ def _deal(draft: Draft, rng: random.Random) -> Draft:
     proposers = draft.of_kind("proposer")
     if len(proposers) == 1:
         index, count = proposers[0], draft.count(proposers[0])
-        entry = {**draft.entries[index], "count": count // 2}
+        number = {"count": count // 2} if count > 3 else {}
+        entry = {**{key: value for key, value in draft.entries[index].items() if key != "count"}, **number}
         draft = draft.put(("members", index, "count"), count - count // 2)
         draft = draft.add(index + 1, entry, draft.roles[entry["role"]])
         proposers = [index, index + 1]
