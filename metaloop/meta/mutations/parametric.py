@@ -151,13 +151,16 @@ def _study(
             warn_independent_sampling=False,
         )
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    study.add_trials([_trial(organization, names, gain) for organization, gain in measured])
-    study.add_trials([_trial(organization, names, None) for organization in pending])
+    study.add_trials([as_trial(organization, names, gain) for organization, gain in measured])
+    study.add_trials([as_trial(organization, names, None) for organization in pending])
     return study
 
 
-def _trial(organization: OrgFile, names: Sequence[str], gain: float | None) -> optuna.trial.FrozenTrial:
-    """What an organization says about these genes; those that it lacks are absent."""
+def as_trial(organization: OrgFile, names: Sequence[str], gain: float | None) -> optuna.trial.FrozenTrial:
+    """What an organization says about these genes, as a trial of a study that maximizes the gain (bpb).
+
+    Genes that it lacks are absent. Without a gain it is one that is still running.
+    """
     import optuna
 
     states, genes = optuna.trial.TrialState, genome(organization)
