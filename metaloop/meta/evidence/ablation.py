@@ -27,7 +27,12 @@ def ablations(parent: OrgFile, child: OrgFile) -> tuple[Variant, ...]:
 
     A change that cannot be taken back alone, since the result would not be valid, goes with the fewest others that it
     needs, which ``along`` names; changes that need each other give one variant.
+
+    Raises:
+        ValueError: both have one name, so that their org runs could not be told apart.
     """
+    if parent.name == child.name:
+        raise ValueError(f"ancestor and descendant are both called {child.name!r}: write the descendant out first")
     units = changes(parent, child)
     variants: list[Variant] = []
     seen: set[frozenset[int]] = set()
@@ -74,7 +79,7 @@ def _variant(
     parent: OrgFile, child: OrgFile, taken: Sequence[Change], organization: OrgFile, made: Sequence[Variant]
 ) -> Variant:
     first, *others = taken
-    known = [(parent.name, parent), (child.name, child), *((variant.name, variant.organization) for variant in made)]
+    known = [(child.name, child), (parent.name, parent), *((variant.name, variant.organization) for variant in made)]
     same_as = next((name for name, other in known if same_organization(other, organization)), None)
     return Variant(
         name=same_as or slug("undo", first.subject, {name for name, _ in known}),

@@ -11,7 +11,7 @@ from metaloop.meta.results import CurvePointGain, OrganizationResult
 from metaloop.meta.statistics import t_interval
 
 POINTS = 60
-"""Places at which curves are read, evenly over the budget: finer than a picture shows."""
+"""Places at which curves are read, evenly: finer than a picture shows."""
 TOLERANCE = 1e-12
 """A mean of equal numbers may differ from them in the last digit (bpb)."""
 
@@ -30,7 +30,10 @@ class Curve(msgspec.Struct, frozen=True):
 
 
 class Curves(msgspec.Struct, frozen=True):
-    """The curves of several organizations at the same GPU-hours of an org run, from 0 to the budget."""
+    """The curves of several organizations at the same GPU-hours of an org run.
+
+    They begin at 0 and end where the longest org run ended: a little after the budget, as trainings in flight do.
+    """
 
     gpu_hours: tuple[float, ...]
     curves: tuple[Curve, ...]
@@ -38,7 +41,9 @@ class Curves(msgspec.Struct, frozen=True):
 
 def mean_curves(organizations: Iterable[OrganizationResult], budget_hours: float) -> Curves:
     """Mean curves of the organizations; those without a confirmed org run are left out."""
-    hours = tuple(budget_hours * step / POINTS for step in range(POINTS + 1))
+    organizations = tuple(organizations)
+    end = max([budget_hours, *(run.gpu_hours for organization in organizations for run in organization.org_runs)])
+    hours = _short(end * step / POINTS for step in range(POINTS + 1))
     curves = (_mean_curve(organization, hours) for organization in organizations)
     return Curves(hours, tuple(curve for curve in curves if curve is not None))
 
@@ -71,8 +76,8 @@ class TimeToTarget(msgspec.Struct, frozen=True):
     """GPU-hours of one org run until the mean anytime curve of ``organization`` is at the final gain of ``control``.
 
     ``gpu_hours`` is ``None`` where it never is; ``share`` is it as a share of the budget. ``ci95_hours`` spans the
-    hours h at which the paired t interval of g(h) − c over the ``n`` shared seeds contains 0, with g a seed's curve and c the
-    control's final gain on that seed: the hours that the t test does not reject as the time of arrival. So it
+    hours h at which the paired t interval of g(h) − c over the ``n`` shared seeds contains 0, with g a seed's curve and
+    c the control's final gain on that seed: the hours that the t test does not reject as the time of arrival. So it
     carries the noise of both, and is as exact as the t interval; nothing is resampled. Its end is ``None`` where
     arrival is not certain within the run. ``target_bpb`` is the mean of c.
     """

@@ -14,7 +14,7 @@ Statistical Applications in Genetics and Molecular Biology 9, 2010: the unshuffl
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,6 +25,7 @@ from metaloop.vocabulary.seeds import derive, numpy_stream
 from metaloop.vocabulary.space import Value
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.importance import BaseImportanceEvaluator
     from optuna.trial import FrozenTrial
 
@@ -82,9 +83,9 @@ def importance(measured: Sequence[tuple[OrgFile, float]], seed: int) -> Importan
     if not held or len({gain for _, gain in measured}) == 1:
         what = "All organizations gained the same" if held else "No gene ever varied"
         return Importance(n, top, (), f"{what}, so nothing can be said about importance.")
-    trials = [as_trial(organization, list(held), gain) for organization, gain in measured]
-    shares, (chance, p_values) = _ped_anova(trials, top), _by_chance(trials, top, seed)
-    fanova = _fanova(trials, [name for name in held if None not in held[name]], seed)
+    study, gains = _study(measured, list(held)), [gain for _, gain in measured]
+    shares, (chance, p_values) = _ped_anova(study, gains, top), _by_chance(study, gains, top, seed)
+    fanova = _fanova(study, [name for name in held if None not in held[name]], seed)
     genes = [
         GeneImportance(
             gene=name,
@@ -110,48 +111,56 @@ def _varied(organizations: Sequence[OrgFile]) -> dict[str, list[Value | None]]:
     return {name: values for name, values in held.items() if len(set(values) - {None}) > 1}
 
 
-def _ped_anova(trials: Sequence[FrozenTrial], top: int) -> dict[str, float]:
-    from optuna.importance import PedAnovaImportanceEvaluator
-
-    return _evaluate(trials, PedAnovaImportanceEvaluator(target_quantile=top / len(trials)), None)
-
-
-def _fanova(trials: Sequence[FrozenTrial], names: list[str], seed: int) -> dict[str, float]:
-    from optuna.importance import FanovaImportanceEvaluator
-
-    forest = FanovaImportanceEvaluator(seed=derive(seed, "fanova") % 2**32)
-    return _evaluate(trials, forest, names) if names else {}
-
-
-def _evaluate(
-    trials: Sequence[FrozenTrial], evaluator: BaseImportanceEvaluator, names: list[str] | None
-) -> dict[str, float]:
-    """Each gene's share of the importance of all; all have the same where nothing is important."""
+def _study(measured: Sequence[tuple[OrgFile, float]], names: Sequence[str]) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
-    study.add_trials(trials)
+    study.add_trials([as_trial(organization, names, gain) for organization, gain in measured])
+    return study
+
+
+def _ped_anova(study: optuna.Study, gains: Sequence[float], top: int) -> dict[str, float]:
+    """Each gene's share of the importance of all, with these gains for the trials in their order."""
+    from optuna.importance import PedAnovaImportanceEvaluator
+
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=top / len(gains))
+    # With a target of one's own, the evaluator takes low values for good ones.
+    return _evaluate(study, evaluator, None, lambda trial: -gains[trial.number])
+
+
+def _fanova(study: optuna.Study, names: list[str], seed: int) -> dict[str, float]:
+    from optuna.importance import FanovaImportanceEvaluator
+
+    forest = FanovaImportanceEvaluator(seed=derive(seed, "fanova") % 2**32)
+    return _evaluate(study, forest, names, None) if names else {}
+
+
+def _evaluate(
+    study: optuna.Study,
+    evaluator: BaseImportanceEvaluator,
+    names: list[str] | None,
+    target: Callable[[FrozenTrial], float] | None,
+) -> dict[str, float]:
+    from optuna.importance import get_param_importances
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # genes that one organization alone has: they come out as 0
-        shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
+        warnings.simplefilter(
+            "ignore"
+        )  # genes that one organization alone has (they come out as 0); the target's sense
+        shares = get_param_importances(study, evaluator=evaluator, params=names, target=target)
     return {name: float(share) for name, share in shares.items()}
 
 
-def _by_chance(trials: Sequence[FrozenTrial], top: int, seed: int) -> tuple[dict[str, float], dict[str, float]]:
+def _by_chance(
+    study: optuna.Study, gains: Sequence[float], top: int, seed: int
+) -> tuple[dict[str, float], dict[str, float]]:
     """Mean share of every gene under shuffled gains, and its p value."""
-    import optuna
-
     rng = numpy_stream(seed, "importance")
-    real = _ped_anova(trials, top)
+    real = _ped_anova(study, gains, top)
     total, reached = dict.fromkeys(real, 0.0), dict.fromkeys(real, 1)
     for _ in range(SHUFFLES):
-        gains = rng.permutation([trial.value or 0.0 for trial in trials]).tolist()
-        shuffled = [
-            optuna.trial.create_trial(params=trial.params, distributions=trial.distributions, value=gain)
-            for trial, gain in zip(trials, gains, strict=True)
-        ]
-        for name, share in _ped_anova(shuffled, top).items():
+        for name, share in _ped_anova(study, rng.permutation(list(gains)).tolist(), top).items():
             total[name] += share / SHUFFLES
             reached[name] += share >= real[name]
     return total, {name: count / (SHUFFLES + 1) for name, count in reached.items()}

@@ -22,8 +22,8 @@ from metaloop.vocabulary.errors import UsageError
 class Standing(msgspec.Struct, frozen=True):
     """One organization in one world, over ``n`` confirmed org runs.
 
-    ``part`` is what it is in the comparison: ``evolved``, ``parent``, ``control``, ``twin`` (the parent or the evolved
-    organization again, A/A) or ``other``. Experiments, merges, false merges, tokens and dollars are means of an org
+    ``part`` is what it is in the comparison: ``evolved``, ``parent``, ``control``, or ``twin`` (the evolved
+    organization or its parent again, A/A). Experiments, merges, false merges, tokens and dollars are means of an org
     run. ``evolved_minus`` is the evolved organization's gain minus this one's; ``None`` for itself.
     """
 
@@ -116,23 +116,24 @@ class Evidence(msgspec.Struct, frozen=True):
 def observe(name: str, results: Results, evolved: str, parent: str, twins: Sequence[str] = ()) -> World:
     """The world called ``name`` as its measured run shows it.
 
-    Parent and controls (those whose own file says so) are one family, whose p values are corrected; twins and whoever
-    else ran there are compared, but no claim is made about them.
+    Parent and controls (those whose own file says so) are one family, whose p values are corrected; twins are compared,
+    but no claim is made about them. Whoever else ran there is left out.
 
     Raises:
         UsageError: the evolved organization is not among the results.
     """
     ours = _named(results, evolved)
-    others = [o for o in results.organizations if o.name != evolved]
-    claims = [o.name == parent or (o.control and o.name not in twins) for o in others]
-    against = {o.name: compare(ours, o) for o in others}
-    family = [o.name for o, claimed in zip(others, claims, strict=True) if claimed]
+    named = {evolved: "evolved", parent: "parent", **dict.fromkeys(twins, "twin")}
+    shown = [o for o in results.organizations if o.name in named or o.control]
+    parts = {o.name: named.get(o.name, "control") for o in shown}
+    others = {o.name: o for o in shown if o.name != evolved}
+    against = {name: compare(ours, other) for name, other in others.items()}
+    family = [name for name in others if parts[name] != "twin"]
     against |= dict(zip(family, corrected([against[name] for name in family]), strict=True))
-    parts = {evolved: "evolved", parent: "parent", **dict.fromkeys(twins, "twin")}
-    standings = tuple(_standing(o, parts, against.get(o.name)) for o in results.organizations)
-    control = strongest_control(others)
+    standings = tuple(_standing(o, parts[o.name], against.get(o.name)) for o in shown)
+    control = strongest_control(other for name, other in others.items() if parts[name] != "twin")
     budget = results.terms.gpu_hours
-    runners = [o for o in results.organizations if o.name in (evolved, parent)]
+    runners = [o for o in shown if o.name in (evolved, parent)]
     times = [time_to_target(o, control, budget) for o in runners] if control is not None else []
     return World(
         name=name,
@@ -140,7 +141,7 @@ def observe(name: str, results: Results, evolved: str, parent: str, twins: Seque
         standings=standings,
         strongest_control=None if control is None else control.name,
         hours_to_control=tuple(time for time in times if time is not None),
-        anytime=mean_curves(results.organizations, budget),
+        anytime=mean_curves(shown, budget),
         pareto=front([Place(s.name, s.gain_bpb, s.tokens, s.usd) for s in standings if s.gain_bpb is not None]),
     )
 
@@ -153,12 +154,12 @@ def _named(results: Results, name: str) -> OrganizationResult:
     return found
 
 
-def _standing(organization: OrganizationResult, parts: dict[str, str], against: Paired | None) -> Standing:
+def _standing(organization: OrganizationResult, part: str, against: Paired | None) -> Standing:
     runs = [run for run in organization.org_runs if run.gain_bpb is not None]
     each = max(1, len(organization.org_runs))
     return Standing(
         name=organization.name,
-        part=parts.get(organization.name, "control" if organization.control else "other"),
+        part=part,
         gain_bpb=organization.gain_bpb,
         ci95=organization.gain_ci95,
         n=len(runs),
