@@ -13,7 +13,11 @@ MODULES = sorted((ROOT / "metaloop").rglob("*.py"))
 ONLY_IN = {
     "ray": {"metaloop/execution/ray_backend.py"},
     "subprocess": {"metaloop/files/repository.py", "metaloop/edges"},
-    "optuna": {"metaloop/brains", "metaloop/meta/mutations/parametric.py"},
+    "optuna": {
+        "metaloop/brains",
+        "metaloop/meta/mutations/parametric.py",
+        "metaloop/meta/evidence/importance.py",
+    },
     "mlflow": {"metaloop/edges/tracking"},
     "nanogpt": {"metaloop/execution/nanogpt_trainer.py"},
     "time": {"metaloop/vocabulary/clock.py", "metaloop/edges"},

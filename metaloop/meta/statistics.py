@@ -8,6 +8,8 @@ t interval            2 values and more: the default everywhere. Exact for norma
 sign-flip interval    6 values and more, where normality is doubted: exact for any symmetric noise.
 sign-flip test        the same, as a p value; its smallest p is 2⁻ⁿ, so with 3 values it can never say 5 %.
 one-sided paired t    "is this change better?", asked of one merge's confirmation pairs.
+two-sided paired t    "do these two differ?", asked of two organizations' gains; goes with the t interval.
+Holm's correction     several such questions at once: an organization against its parent and every control.
 ====================  ==============================================================================================
 
 There is no percentile bootstrap here on purpose: it resamples n values as if they were the population, so at n = 3 its
@@ -72,6 +74,37 @@ def t_test_below(deltas: Sequence[float]) -> float | None:
     if error == 0.0:
         return 0.5 if mean == 0.0 else float(mean > 0)
     return float(stdtr(len(deltas) - 1, mean / error))
+
+
+def t_test(differences: Sequence[float]) -> float | None:
+    """p value of the two-sided paired t test of "the mean difference is zero" (Student, 1908).
+
+    ``None`` with fewer than two values; where all are equal, 1 at zero, else 0.
+    """
+    from scipy.special import stdtr
+
+    mean, error = _mean_and_error(differences)
+    if error is None:
+        return None
+    if error == 0.0:
+        return float(mean == 0.0)
+    return 2.0 * float(stdtr(len(differences) - 1, -abs(mean / error)))
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """p values corrected for how many there are, so that all claims at a level hold together at that level.
+
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979): the
+    k-th smallest of m counts m − k + 1 times, never less than a smaller one, at most 1. A test that could not be made
+    (``None``) claims nothing, so it does not count among the m.
+    """
+    made = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    least = 0.0
+    for rank, (p, index) in enumerate(made):
+        least = max(least, min(1.0, (len(made) - rank) * p))
+        corrected[index] = least
+    return corrected
 
 
 def sign_flip_test(deltas: Sequence[float]) -> float | None:

@@ -29,10 +29,10 @@ def describe(parent: OrgFile, child: OrgFile, origin: Sequence[int | None]) -> s
 def _members(parent: OrgFile, child: OrgFile, origin: Sequence[int | None]) -> Iterator[str]:
     for index, entry in enumerate(parent.members):
         if index not in origin:
-            yield f"members: {_who(entry)} removed"
+            yield f"members: {who(entry)} removed"
     for entry, was in zip(child.members, origin, strict=True):
         if was is None:
-            yield f"members: {_who(entry)} added"
+            yield f"members: {who(entry)} added"
         else:
             yield from _terms(f"members[{was}]", parent, parent.members[was], child, entry)
 
@@ -61,8 +61,8 @@ def _settings(parent: OrgFile, child: OrgFile) -> Iterator[str]:
             yield f"{knob.name} {show_value(old)} -> {show_value(new)}"
 
 
-def _who(entry: MemberEntry) -> str:
-    """``2 local-proposer of team red, focus [optimizer]``."""
+def who(entry: MemberEntry) -> str:
+    """An entry of members in a few words: ``2 local-proposer of team red, focus [optimizer]``."""
     number = f"{entry.count} " if entry.count > 1 else ""
     team = f" of team {entry.team}" if entry.team else ""
     focus = entry.policy.get("focus")

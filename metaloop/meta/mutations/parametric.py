@@ -150,14 +150,17 @@ def _study(
             constant_liar=True,
         )
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    study.add_trials([_trial(organization, knobs, gain) for organization, gain in measured])
-    study.add_trials([_trial(organization, knobs, None) for organization in pending])
+    study.add_trials([as_trial(organization, knobs, gain) for organization, gain in measured])
+    study.add_trials([as_trial(organization, knobs, None) for organization in pending])
     return study
 
 
-def _trial(organization: OrgFile, knobs: Mapping[str, Knob], gain: float | None) -> optuna.trial.FrozenTrial:
-    """What an organization says about these genes; those that it lacks are absent, as are those of a role that has the
-    name but is of another kind."""
+def as_trial(organization: OrgFile, knobs: Mapping[str, Knob], gain: float | None) -> optuna.trial.FrozenTrial:
+    """What an organization says about these genes, as a trial of a study that maximizes the gain (bpb).
+
+    Genes that it lacks are absent, as are those of a role that has the name but is of another kind. Without a gain it
+    is one that is still running.
+    """
     import optuna
 
     states, genes = optuna.trial.TrialState, genome(organization)

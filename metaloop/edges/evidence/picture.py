@@ -1,0 +1,137 @@
+"""The picture beside EVIDENCE.md: mean anytime curves with intervals, one panel for each world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from metaloop.meta.evidence.anytime import Curve
+from metaloop.meta.evidence.report import Evidence, World
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, SOFT, FAINT = "#1d2129", "#5c6470", "#e7e5df"
+EVOLVED, PARENT = "#2f5fd0", "#d9730d"
+OTHERS = ("#1a7f4b", "#a8328f", "#b4342d", "#0f8390", "#7a5af0", "#84730b")
+PANEL, HEIGHT = 6.4, 4.6
+"""Inches of one world."""
+BAND = 0.14
+"""Opacity of an interval; controls have half of it."""
+LABEL_GAP = 0.052
+"""Least distance between two labels, as a share of the panel's height."""
+
+
+class Look(NamedTuple):
+    """How a curve is drawn."""
+
+    colour: str
+    width: float
+    dash: str
+
+
+def draw(evidence: Evidence, path: Path) -> None:
+    """Draw the worlds side by side; the file's ending says in which format. The same evidence gives the same bytes."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    worlds = evidence.worlds
+    with mpl.rc_context({"svg.hashsalt": evidence.name}):
+        figure = Figure(figsize=(PANEL * max(1, len(worlds)), HEIGHT), dpi=110, layout="constrained")
+        FigureCanvasAgg(figure)
+        for axes, world in zip(figure.subplots(1, max(1, len(worlds)), squeeze=False)[0], worlds, strict=False):
+            _panel(axes, world)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def looks(world: World) -> dict[str, Look]:
+    """Evolved bold, parent plain, twins dotted, controls dashed; a control's colour is its place by name."""
+    found: dict[str, Look] = {}
+    controls = sorted(s.name for s in world.standings if s.part == "control")
+    for standing in world.standings:
+        if standing.part == "evolved":
+            found[standing.name] = Look(EVOLVED, 2.8, "-")
+        elif standing.part == "parent":
+            found[standing.name] = Look(PARENT, 2.0, "-")
+        elif standing.part == "twin":
+            found[standing.name] = Look(SOFT, 1.4, ":")
+        else:
+            found[standing.name] = Look(OTHERS[controls.index(standing.name) % len(OTHERS)], 1.5, "--")
+    return found
+
+
+def _panel(axes: Axes, world: World) -> None:
+    hours, shown = world.anytime.gpu_hours, looks(world)
+    for curve in world.anytime.curves:
+        look = shown[curve.organization]
+        axes.step(hours, curve.mean, where="post", color=look.colour, linewidth=look.width, linestyle=look.dash)
+        if curve.low:
+            shade = BAND if look.dash == "-" else BAND / 2
+            axes.fill_between(hours, curve.low, curve.high, step="post", color=look.colour, alpha=shade, linewidth=0)
+    tops = [value for curve in world.anytime.curves for value in (*curve.mean, *curve.high)]
+    axes.set_ylim(0.0, 1.06 * max([*tops, 1e-6]))
+    axes.set_xlim(0.0, hours[-1])
+    axes.axvline(world.terms.gpu_hours, color=FAINT, linewidth=1.2)
+    _arrival(axes, world)
+    _dress(axes, world)
+    _labels(axes, world.anytime.curves, hours[-1], shown)
+
+
+def _arrival(axes: Axes, world: World) -> None:
+    """Where the strongest control ends, and when the evolved organization is there."""
+    evolved = next((s.name for s in world.standings if s.part == "evolved"), "")
+    time = next((t for t in world.hours_to_control if t.organization == evolved), None)
+    if time is None:
+        return
+    axes.axhline(time.target_bpb, color=SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
+    said = f"where {time.control} ends"
+    if time.gpu_hours is not None:
+        axes.plot([time.gpu_hours], [time.target_bpb], "o", color=EVOLVED, markersize=7, zorder=4, clip_on=False)
+        said += f": reached after {time.share:.0%} of the budget"
+    axes.annotate(
+        said,
+        (0.0, time.target_bpb),
+        xytext=(3, 3),
+        textcoords="offset points",
+        fontsize=8.5,
+        color=SOFT,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
+    )
+
+
+def _dress(axes: Axes, world: World) -> None:
+    runs = sorted({curve.n for curve in world.anytime.curves})
+    number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}" if runs else "0"
+    title = f"{world.name}: {world.terms.trainer} {world.terms.preset}, n = {number} org runs"
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
+    axes.set_xlabel("allocated GPU-hours of one org run", color=SOFT)
+    axes.set_ylabel("confirmed gain, best so far (bits per byte)", color=SOFT)
+    axes.grid(axis="y", color=FAINT)
+    axes.locator_params(axis="x", nbins=6)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=SOFT, length=0)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(FAINT)
+
+
+def _labels(axes: Axes, curves: tuple[Curve, ...], end: float, shown: dict[str, Look]) -> None:
+    """Names at the curves' ends, moved up where they would cover each other."""
+    height = axes.get_ylim()[1]
+    at = -LABEL_GAP
+    for curve in sorted(curves, key=lambda curve: curve.mean[-1]):
+        at = max(curve.mean[-1] / height, at + LABEL_GAP)
+        look = shown[curve.organization]
+        axes.annotate(
+            curve.organization,
+            (end, at * height),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            fontweight="bold" if look.width > 2.5 else "normal",
+            color=look.colour,
+            annotation_clip=False,
+        )
