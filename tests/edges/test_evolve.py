@@ -69,7 +69,7 @@ class TestPlan:
     def test_a_dry_run_prints_the_plan_and_makes_nothing(self, tmp_path: Path) -> None:
         plan = metaloop("evolve", *SMALL, "--dry-run", "--out", "out", cwd=tmp_path)
         stages = {stage["name"]: stage for stage in plan["stages"]}
-        assert list(stages) == ["opening", "inner", "short", "confirmation", "half", "unseen"]
+        assert list(stages) == ["opening", "inner", "short", "confirmation", "half", "simulated", "unseen"]
         assert stages["confirmation"]["org_runs"] == 2 * 4  # winner, parent, and two controls that can gain
         assert plan["gpu_hours"] == pytest.approx(sum(stage["gpu_hours"] for stage in plan["stages"]))
         assert plan["max_gpu_hours"] > plan["gpu_hours"] > 0

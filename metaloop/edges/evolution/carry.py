@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from metaloop.edges import session
+from metaloop.edges.evolution.evidence import gather_evidence
 from metaloop.edges.evolution.real import RealMeasure
 from metaloop.edges.evolution.results import EvolutionResults
 from metaloop.edges.evolution.terms import stages_of
@@ -27,7 +28,6 @@ from metaloop.meta.evolution.simulated import SimulatedMeasure
 from metaloop.meta.evolution.terms import (
     CONFIRMATION,
     HALF,
-    UNSEEN,
     EvolutionTerms,
     Measured,
     Request,
@@ -57,7 +57,9 @@ def carry_out_evolution(folder: EvolutionFolder, address: str | None, as_json: b
     with _Stages(folder, terms, address) as stages:
         evolution = _evolution(folder, terms, stages.memory, ProgressWatcher(progress))
         evolution.run()
-        results = _conclude(folder, terms, evolution, stages.memory.measured())
+        measured = stages.memory.measured()
+        results = _conclude(folder, terms, evolution, measured)
+    note = gather_evidence(folder, results, measured, progress)
     if track:
         problem = finish_tracker(start_tracker(folder.path), timeout=300.0)
         if problem:
@@ -65,7 +67,7 @@ def carry_out_evolution(folder: EvolutionFolder, address: str | None, as_json: b
     if as_json:
         print_json(results)
     else:
-        _show(results)
+        _show(results, note)
 
 
 class _Stages:
@@ -132,14 +134,13 @@ def _conclude(
     return results
 
 
-def _show(results: EvolutionResults) -> None:
+def _show(results: EvolutionResults, note: Path) -> None:
     """The comparison that counts, and where to look."""
     from metaloop.meta.statistics import t_interval
 
     for stage, title in (
         (CONFIRMATION, "confirmed on fresh seeds"),
         (HALF, "with half of the GPU-hours"),
-        (UNSEEN, "in the unseen world"),
     ):
         if stage not in results.scores:
             continue
@@ -152,4 +153,5 @@ def _show(results: EvolutionResults) -> None:
             click.echo(f"  {name:24}{estimate.mean:9.4f}{interval}{failed}")
     if results.winner == results.parent:
         click.echo(f"No child was better: {results.parent} is handed over as it is.")
-    click.echo(f"Evolved         {Path(results.evolved)}")
+    click.echo(f"Evolved         {results.evolved}")
+    click.echo(f"Evidence        {note}")

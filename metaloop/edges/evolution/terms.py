@@ -17,7 +17,7 @@ from metaloop.files.org_record import OrgFile
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.confirmed import SPLIT
 from metaloop.meta.evolution.plan import half_of, make_plan
-from metaloop.meta.evolution.terms import CONFIRMATION, HALF, OPENING, SELECTION_SPLIT, UNSEEN, EvolutionTerms, Rung
+from metaloop.meta.evolution.terms import CONFIRMATION, HALF, INNER, OPENING, SELECTION_SPLIT, EvolutionTerms, Rung
 from metaloop.vocabulary.errors import UsageError
 
 SEEDS_OF_AN_EVOLUTION = 1_000_000
@@ -84,7 +84,7 @@ def evolution_terms(options: dict[str, Any], seeds: Sequence[str], controls: Map
         generations=options["generations"],
         population=options["population"],
         opening_blocks=options["opening_blocks"],
-        inner=Rung("inner", inner, options["population"], 8, options["inner_blocks"], CONTROL_BLOCKS, ALPHA),
+        inner=Rung(INNER, inner, options["population"], 8, options["inner_blocks"], CONTROL_BLOCKS, ALPHA),
         rungs=tuple(
             _rung(name, options, base + first, hours, entrants)
             for name, first, hours, entrants in (
@@ -117,7 +117,6 @@ def stages_of(terms: EvolutionTerms) -> dict[str, tuple[RunTerms, str]]:
         **races,
         CONFIRMATION: (terms.confirmation, SPLIT),
         HALF: (half_of(terms.confirmation), SPLIT),
-        UNSEEN: (terms.unseen, SPLIT),
     }
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from metaloop.files.org_record import OrgFile
 from metaloop.meta.evolution.terms import Born, EvolutionTerms
+from metaloop.meta.mutations.null import NULL
 from metaloop.meta.mutations.operator import Ground, Mutated, Mutation
 from metaloop.vocabulary.errors import OrgFileError
 from metaloop.vocabulary.records import Cost
@@ -41,9 +42,11 @@ def breed(
 ) -> list[Offspring]:
     """The children of a generation, at most ``terms.population``, all different from each other and from the elite.
 
-    ``elite`` has the champion first. Children with more than ``terms.most_members`` members are not kept.
+    ``elite`` has the champion first. The null mutation is every race's control anyway, and is not drawn.
+    Children with more than ``terms.most_members`` members are not kept.
     """
     known = {organization.digest for organization in elite}
+    mutations = [mutation for mutation in mutations if mutation.name != NULL]
     children: list[Offspring] = []
     for place in range(terms.population):
         rng = python_stream(terms.seed, "breed", generation, place)

@@ -1,4 +1,4 @@
-"""The loop: opening, generations of races in the simulator, real rungs, confirmation, an unseen world.
+"""The loop: opening, generations of races in the simulator, real rungs, confirmation.
 
 A generation's race runs on fresh org-run seeds, which the champion and the elite run again too: what an organization
 owed to the seeds that it was born on is gone before it is a parent. A child becomes champion only if the race accepts
@@ -19,7 +19,6 @@ from metaloop.meta.evolution.terms import (
     CONFIRMATION,
     HALF,
     OPENING,
-    UNSEEN,
     Born,
     EvolutionTerms,
     Measure,
@@ -91,7 +90,7 @@ class Evolution:
     ran_out: bool = False
 
     def run(self) -> None:
-        """From the opening to the unseen world."""
+        """From the opening to the confirmation."""
         levels = self._open()
         for generation in range(1, self.terms.generations + 1):
             self._generation(generation, levels)
@@ -102,7 +101,6 @@ class Evolution:
             self.ran_out = True
             self.winner = self.winner or levels.champion
             self.watcher.stage(str(spent))
-        self._flat(UNSEEN, self.terms.unseen.org_run_seeds, self._compared())
 
     def _open(self) -> Levels:
         """Everyone that was given runs on the same seeds; the best is the first champion, and everybody's parent."""
@@ -166,14 +164,14 @@ class Evolution:
     def _race(self, race: RaceTerms, rung: Rung, generation: int, first_seed: int) -> RaceState:
         state = run_race(
             race,
-            rung.name,
+            rung,
             first_seed,
             self.organizations,
             self.measure,
             lambda looked: self.watcher.look(rung.name, looked),
         )
         best = next(iter(survivors(state)), race.champion)
-        winner = state.accepted or (best if rung.real else race.champion)
+        winner = state.accepted or (race.champion if rung.inner else best)
         record = RaceRecord(rung.name, generation, race.champion, winner, verdict(state))
         self.races.append(record)
         self.watcher.raced(record)

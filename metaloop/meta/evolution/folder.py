@@ -19,11 +19,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from metaloop.files.markdown_edit import set_value
 from metaloop.files.org_file import find_library, read_organization, write_files
 from metaloop.files.org_record import OrgFile
 from metaloop.files.role_file import load_library
 from metaloop.files.run_folder import RunFolder, write_json
 from metaloop.meta.evolution.terms import EvolutionTerms
+from metaloop.vocabulary.errors import FileError
 
 
 class EvolutionFolder:
@@ -65,6 +67,22 @@ class EvolutionFolder:
         return self.path / "evolved" / name
 
     def raise_child(self, name: str, child: OrgFile) -> OrgFile:
-        """Write a child into its folder (unless it stands there), and read it back."""
+        """Write a child into its folder (unless it stands there), and read it back.
+
+        Raises:
+            FileError: another one stands there: this metaloop breeds others than the one that began.
+        """
         place = self.child(name)
-        return read_organization(place) if place.exists() else write_files(child, place)
+        if not place.exists():
+            return write_files(child, place)
+        there = read_organization(place)
+        if not _same_texts(there, child):
+            message = "is not the child that this metaloop breeds in its place. Resume with the version that began."
+            raise FileError(place, None, message)
+        return there
+
+
+def _same_texts(there: OrgFile, child: OrgFile) -> bool:
+    named = set_value(child.document, ("name",), there.name)
+    roles = {name: role.document.text for name, role in child.roles.items()}
+    return there.document.text == named.text and roles == {n: r.document.text for n, r in there.roles.items()}

@@ -10,6 +10,8 @@ from metaloop.meta.evolution.terms import CONFIRMATION, HALF, OPENING, UNSEEN, E
 
 TWINS = 2
 """The A/A twin and the null child, beside the controls of every race."""
+VARIANTS = 15
+"""Changes taken back and members left out, of a winner after a handful of generations."""
 ELITE_AGAIN = 3
 """Elite that is measured again beside each generation's children."""
 
@@ -46,6 +48,7 @@ def make_plan(terms: EvolutionTerms) -> Plan:
         *(_race(rung, len(terms.controls)) for rung in terms.rungs),
         _row(CONFIRMATION, "winner, parent, controls", terms.confirmation, final * terms.final_blocks),
         _row(HALF, "winner with half of the GPU-hours", half_of(terms.confirmation), terms.final_blocks),
+        _row("simulated", "winner, parent, controls; variants of the winner", terms.inner.run, _variants(terms, final)),
         _row(UNSEEN, "winner, parent, controls", terms.unseen, final * terms.unseen_blocks),
     ]
     hours = sum(stage.gpu_hours for stage in stages)
@@ -57,6 +60,11 @@ def make_plan(terms: EvolutionTerms) -> Plan:
         wall_hours=hours / (terms.confirmation.devices * terms.lanes),
         simulated_org_runs=sum(stage.org_runs for stage in stages if not stage.gpu_hours),
     )
+
+
+def _variants(terms: EvolutionTerms, final: int) -> int:
+    """As many as there are changes and members, which nobody knows beforehand: about :data:`VARIANTS`."""
+    return (final + VARIANTS) * terms.unseen_blocks
 
 
 def half_of(run: RunTerms) -> RunTerms:

@@ -24,7 +24,7 @@ TRAINING_SHARE = 0.04
 
 def run_race(
     terms: RaceTerms,
-    stage: str,
+    rung: Rung,
     first_seed: int,
     organizations: Mapping[str, OrgFile],
     measure: Measure,
@@ -32,13 +32,13 @@ def run_race(
 ) -> RaceState:
     """Race to the end; block b is org-run seed ``first_seed + b``. ``on_look`` is told after every look.
 
-    The cost of a job is 1 on a simulated rung, and its GPU-hours, confirmation included, on a real one.
+    What a job costs is counted as the race's terms do: 1 each, or GPU-hours, confirmation included.
     """
     state = begin(terms)
     while jobs := next_jobs(state):
-        requests = [Request(stage, job.name, first_seed + job.block) for job in jobs]
+        requests = [Request(rung.name, job.name, first_seed + job.block) for job in jobs]
         found = [
-            Observation(m.name, m.seed - first_seed, m.score, m.gpu_hours + m.harness_gpu_hours if m.real else 1.0)
+            Observation(m.name, m.seed - first_seed, m.score, 1.0 if rung.inner else m.gpu_hours + m.harness_gpu_hours)
             for m in measure(organizations, requests)
         ]
         state = observe(state, found)

@@ -12,6 +12,8 @@ from metaloop.files.run_folder import RunTerms
 from metaloop.meta.racing.terms import Verdict
 from metaloop.vocabulary.records import Cost
 
+INNER = "inner"
+"""The rung that children are bred on."""
 OPENING, CONFIRMATION, HALF, UNSEEN = "opening", "confirmation", "half", "unseen"
 """Stages that are no races: everybody runs on the same number of fresh seeds."""
 SELECTION_SPLIT = "holdout"
@@ -31,9 +33,9 @@ class Rung(msgspec.Struct, frozen=True):
     alpha: float
 
     @property
-    def real(self) -> bool:
-        """Whether org runs on it take GPU-hours."""
-        return self.run.backend != "sim"
+    def inner(self) -> bool:
+        """Whether it is the rung that children are bred on; its org runs are counted, and cost no GPU-hours."""
+        return self.name == INNER
 
 
 class EvolutionTerms(msgspec.Struct, frozen=True):

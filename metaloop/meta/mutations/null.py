@@ -12,12 +12,14 @@ from metaloop.files.org_record import OrgFile
 from metaloop.meta.mutations.draft import Draft
 from metaloop.meta.mutations.operator import Ground, Mutated
 
+NULL = "null"
+
 
 @dataclass(frozen=True)
 class Null:
     """The parent again; only ``control: true`` is not inherited."""
 
-    name: str = "null"
+    name: str = NULL
 
     def apply(self, parent: OrgFile, ground: Ground, rng: random.Random) -> Mutated:  # noqa: ARG002
         return Mutated(Draft.of(parent).finish(), self.name, "nothing changed")

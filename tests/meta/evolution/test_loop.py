@@ -12,7 +12,7 @@ from planted import CONTROLS, SEEDS, Formula, evolution, evolution_terms, truth
 from metaloop.files.run_folder import read_lines
 from metaloop.meta.evolution.evolve import Evolution
 from metaloop.meta.evolution.memory import Remembering
-from metaloop.meta.evolution.terms import CONFIRMATION, HALF, OPENING, UNSEEN, EvolutionTerms, Measured, Request
+from metaloop.meta.evolution.terms import CONFIRMATION, HALF, OPENING, EvolutionTerms, Measured, Request
 from metaloop.vocabulary.errors import BudgetSpent, FileError
 
 
@@ -65,7 +65,7 @@ class TestSeeds:
         for request in measure.asked:
             stages.setdefault(request.stage, set()).add(request.seed)
         assert stages[CONFIRMATION] == stages[HALF]  # paired on purpose
-        apart = [stages[s] for s in (OPENING, "inner", "short", CONFIRMATION, UNSEEN)]
+        apart = [stages[s] for s in (OPENING, "inner", "short", CONFIRMATION)]
         assert sum(map(len, apart)) == len(set().union(*apart))
 
     def test_every_generation_races_on_fresh_seeds(self, whole: Whole) -> None:
@@ -157,7 +157,6 @@ def test_a_spent_budget_ends_it_with_what_it_has(tmp_path: Path) -> None:
     assert done.ran_out
     assert done.winner
     assert CONFIRMATION not in done.scores
-    assert UNSEEN in done.scores
 
 
 def test_without_any_difference_nothing_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
