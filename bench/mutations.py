@@ -1,14 +1,16 @@
 """Ten thousand mutations of every kind: each child must be valid and differ only where it was mutated.
 
-Usage: python bench/mutations.py [--each 10000] [--seed 0]. Chains start from every shipped organization (and from
-layouts that people write) and go up to a dozen generations deep. A chain is drawn from the seed and its number, which
-are printed with whatever is found.
+Usage: python bench/mutations.py [--each 10000] [--seed 0] [--minutes M]. Chains start from every shipped organization
+(and from layouts that people write) and go up to a dozen generations deep. A chain is drawn from the seed and its
+number, which are printed with whatever is found.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -22,7 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long, whatever was reached")
     given = parser.parse_args()
+    end = time.monotonic() + 60.0 * given.minutes
     tallies: dict[str, Tally] = {}
     shown = 0
     with Progress(disable=None) as progress:
@@ -34,6 +38,8 @@ def main() -> None:
             shown = len(faults)
             done = sum(min(tally.applied, given.each) for tally in tallies.values())
             progress.update(bar, completed=done, total=given.each * len(tallies))
+            if time.monotonic() > end:
+                break
     print(table(tallies))
     sys.exit(1 if shown else 0)
 

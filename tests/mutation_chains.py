@@ -30,7 +30,7 @@ MOST_MEMBERS = 200
 
 @dataclass
 class Tally:
-    """What came of one kind of mutation. ``seconds`` is the time that making children took, checks left out."""
+    """What came of one kind of mutation. ``seconds`` is the CPU time of making children, checks left out."""
 
     tried: int = 0
     applied: int = 0
@@ -83,9 +83,9 @@ def _children(
 
 def _child(mutation: Mutation, parent: OrgFile, ground: Ground, seed: int, tally: Tally) -> OrgFile | None:
     tally.tried += 1
-    start = time.perf_counter()
+    start = time.process_time()
     mutated: Mutated | None = mutation.apply(parent, ground, random.Random(seed))
-    tally.seconds += time.perf_counter() - start
+    tally.seconds += time.process_time() - start
     if mutated is None:
         tally.refused += 1
         return None
@@ -98,7 +98,7 @@ def _child(mutation: Mutation, parent: OrgFile, ground: Ground, seed: int, tally
 
 def table(tallies: dict[str, Tally]) -> str:
     """The tallies, one line a kind."""
-    lines = [f"{'mutation':<18}{'tried':>9}{'applied':>9}{'refused':>9}{'invalid':>9}{'us each':>9}"]
+    lines = [f"{'mutation':<18}{'tried':>9}{'applied':>9}{'refused':>9}{'invalid':>9}{'CPU us':>9}"]
     for name, tally in tallies.items():
         each = 1e6 * tally.seconds / max(1, tally.tried)
         counts = (tally.tried, tally.applied, tally.refused, len(tally.invalid))
