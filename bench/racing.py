@@ -1,27 +1,30 @@
 """Races among twins and with one better organization: whom metaloop's race accepts, and what it costs, beside others.
 
     python bench/racing.py
-    python bench/racing.py --races 200 --json
+    python bench/racing.py --races 1000 --json
     python bench/racing.py --record 200      # record the simulated org runs anew (about 3 minutes), nothing else
 
-Three tables. A/A: all organizations are twins, so whoever is accepted is accepted falsely. Power: one of eight
+Four tables. A/A: all organizations are twins, so whoever is accepted is accepted falsely. Power: one of eight
 challengers is truly better by --gain. Level: how often the test alone, looked at after every block, rejects a true
-hypothesis when its differences are not normal or org runs crash. All designs race on the very same score tables.
+hypothesis when its differences are not normal or org runs crash. Blocks: what a comparison needs, said beforehand.
+All designs race on the very same score tables.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import msgspec
 import numpy as np
 from rich.progress import track
 from scipy import stats
@@ -39,6 +42,8 @@ from bench.race.designs import (
 from bench.race.level import CRASHES, SHAPES, between, share_rejected, share_rejected_with_crashes
 from bench.race.org_runs import GPU_HOURS, RECORDED, record, recorded
 from bench.race.problems import Bootstrapped, Normal, Problem, Scores, plant, shape
+from bench.race.tables import Blocks, Level, Row, blocks_table, level_table, power_table, twins_table
+from metaloop.meta.racing.power import Question, need
 from metaloop.meta.racing.sequential import EFFECTS
 from metaloop.meta.racing.terms import RaceTerms
 from metaloop.vocabulary.seeds import numpy_stream
@@ -48,25 +53,6 @@ CHALLENGERS = (1, 8)
 VARIATION, CORRELATION = 0.25, 0.01
 """Of the normal problem. The correlation within a block is what org runs of solo-greedy have (0.014)."""
 RACE, FLAT, IRACE_T, IRACE_F = "race", "flat", "irace's rule, t", "irace's rule, F"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A design on a problem. Shares have 95 % Clopper-Pearson intervals; costs are means over races."""
-
-    problem: str
-    challengers: int
-    design: str
-    races: int
-    found: float
-    found_ci95: tuple[float, float]
-    false: float
-    false_ci95: tuple[float, float]
-    champion_lost: float
-    org_runs: float
-    most_org_runs: int
-    gpu_hours: float
-    blocks: float
 
 
 def share(hits: int, n: int) -> tuple[float, tuple[float, float]]:
@@ -127,10 +113,11 @@ def run_all(designs: dict[str, Design], drawn: Sequence[Scores], what: str) -> d
 
 
 def compare_twins(problem: Problem, challengers: int, races: int) -> list[Row]:
-    """A/A: nobody is better."""
+    """A/A: nobody is better. With one challenger irace has nothing to eliminate but it."""
     terms = standing_terms(challengers)
     drawn = tables(problem, terms, races, 0.0)
-    ran = run_all({RACE: our_race(terms), **irace_rules(terms)}, drawn, f"A/A, {challengers}, {problem.name}")
+    others = irace_rules(terms) if challengers > 1 else {}
+    ran = run_all({RACE: our_race(terms), **others}, drawn, f"A/A, {challengers}, {problem.name}")
     return [row(problem.name, challengers, name, outcomes, planted=False) for name, outcomes in ran.items()]
 
 
@@ -155,16 +142,6 @@ def flat_blocks(drawn: Sequence[Scores], wanted: int) -> int:
     return high
 
 
-@dataclass(frozen=True)
-class Level:
-    """Share of true hypotheses rejected by the test alone, for one challenger and as one of eight."""
-
-    differences: str
-    courses: int
-    alone: float
-    of_eight: float
-
-
 def levels(courses: int, real: Sequence[Bootstrapped]) -> list[Level]:
     """The test at :data:`ALPHA` and at an eighth of it, over the blocks of the standard terms."""
     terms = standing_terms(max(CHALLENGERS))
@@ -186,61 +163,25 @@ def levels(courses: int, real: Sequence[Bootstrapped]) -> list[Level]:
     return found
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def blocks_needed() -> list[Blocks]:
+    """For a race's most usual questions: twice as many org runs, as a block is one of each organization."""
+    found = []
+    for relative in (0.1, 0.2, 0.4):
+        for variation in (0.25, 0.35):
+            for challengers in CHALLENGERS:
+                pairs = variation * math.sqrt(2)
+                question = Question(relative, pairs, ALPHA / challengers, 0.9, most=1000, effects=EFFECTS)
+                found.append(Blocks(relative, variation, challengers, need(question, GPU_HOURS, 2000, seed=0)))
+    return found
 
 
-def percent(value: float, interval: tuple[float, float]) -> str:
-    return f"{100 * value:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-
-
-def report(twins: Sequence[Row], power: Sequence[Row], level: Sequence[Level], gain: float) -> str:
-    """Three tables in Markdown."""
-    head = [
-        "problem",
-        "challengers",
-        "design",
-        "accepts a twin, % [95 % CI]",
-        "champion out, %",
-        "org runs",
-    ]
-    aa = [
-        [r.problem, str(r.challengers), r.design, percent(r.false, r.false_ci95), f"{100 * r.champion_lost:.1f}",
-         f"{r.org_runs:.0f}"]
-        for r in twins
-    ]  # fmt: skip
-    power_head = [
-        "problem",
-        "design",
-        "finds it, % [95 % CI]",
-        "another, %",
-        "org runs",
-        "at most",
-        "GPU-hours",
-    ]
-    found = [
-        [r.problem, r.design, percent(r.found, r.found_ci95), f"{100 * r.false:.1f}", f"{r.org_runs:.0f}",
-         str(r.most_org_runs), f"{r.gpu_hours:.2f}"]
-        for r in power
-    ]  # fmt: skip
-    level_head = ["differences", "rejected at alpha 5 %, %", "at 5/8 %, %"]
-    rejected = [[one.differences, f"{100 * one.alone:.1f}", f"{100 * one.of_eight:.2f}"] for one in level]
-    return "\n\n".join(
-        [
-            f"A/A, {twins[0].races} races each: nobody is better",
-            markdown(head, aa),
-            f"One of {max(CHALLENGERS)} challengers is {100 * gain:g} % better, {power[0].races} races each",
-            markdown(power_head, found),
-            f"The test alone, {level[0].courses} courses of {standing_terms(1).most} blocks, no difference",
-            markdown(level_head, rejected),
-        ]
-    )
+def _plain(rows: Sequence[Any]) -> Any:
+    return json.loads(msgspec.json.encode(rows))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--races", type=int, default=1000)
+    parser.add_argument("--races", type=int, default=200)
     parser.add_argument("--courses", type=int, default=20000, help="of the third table")
     parser.add_argument("--gain", type=float, default=0.2, help="how much better the planted organization is")
     parser.add_argument("--record", type=int, metavar="SEEDS", help="record simulated org runs anew, and stop")
@@ -255,12 +196,17 @@ def main() -> None:
     twins = [r for problem in problems for k in CHALLENGERS for r in compare_twins(problem, k, given.races)]
     power = [r for problem in problems for r in compare_power(problem, given.races, given.gain)]
     level = levels(given.courses, real)
+    blocks = blocks_needed()
     shapes = {problem.name: asdict(shape(problem.table)) for problem in real}
     if given.json:
-        found: dict[str, Any] = {"twins": twins, "power": power, "level": level}
-        print(json.dumps({name: [asdict(r) for r in rows] for name, rows in found.items()} | {"shapes": shapes}))
+        found: dict[str, list[Any]] = {"twins": twins, "power": power, "level": level, "blocks": blocks}
+        print(json.dumps({name: _plain(rows) for name, rows in found.items()} | {"shapes": shapes}))
         return
-    print(report(twins, power, level, given.gain))
+    print(f"A/A, {given.races} races each: nobody is better\n\n{twins_table(twins)}\n")
+    one_of = f"One of {max(CHALLENGERS)} challengers is {100 * given.gain:g} % better, {given.races} races each"
+    print(f"{one_of}\n\n{power_table(power)}\n")
+    print(f"The test alone, {given.courses} courses, no difference\n\n{level_table(level)}\n")
+    print(f"Blocks that one comparison needs, said beforehand, for a power of 90 %\n\n{blocks_table(blocks)}")
     print("\nRecorded org runs: " + "; ".join(f"{name} {values}" for name, values in shapes.items()))
 
 

@@ -2,10 +2,10 @@
 
 Two answers stand side by side. ``fixed``: a paired t test that is looked at once, after a number of blocks set
 beforehand; its power is exact, from the noncentral t distribution (Cohen, "Statistical Power Analysis for the
-Behavioral Sciences", 2nd ed. 1988, chapter 2). ``sequential``: the test of a race
-(:mod:`metaloop.meta.racing.sequential`), looked at after every block; no formula is exact for it, so courses of
-normal differences are drawn and counted. It must be granted more blocks at most, and on average it stops after about
-as many or fewer; what it buys is that it may be looked at, and that a larger difference than expected ends it early.
+Behavioral Sciences", 2nd ed. 1988, chapter 2). ``sequential``: the test of a race (:mod:`.sequential`), looked at after
+every block; no formula is exact for it, so courses of normal differences are drawn and counted. It must be granted
+more blocks at most, and on average it stops after about as many or fewer; what it buys is that it may be looked at,
+and that a larger difference than expected ends it early.
 """
 
 from __future__ import annotations

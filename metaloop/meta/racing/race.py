@@ -37,10 +37,11 @@ _ROUNDING = 1e-9
 
 class RaceState(msgspec.Struct, frozen=True):
     """A race so far. ``blocks`` have been looked at, the next look is after ``until``; ``racing`` are the challengers
-    and controls still in it, ``left`` those that are not. ``spent`` is the cost of the blocks that were looked at."""
+    and controls still in it, ``left`` those that are not. ``seen`` goes by job. ``spent`` is the cost of the blocks
+    that were looked at."""
 
     terms: RaceTerms
-    seen: dict[Job, Observation]
+    seen: dict[tuple[str, int], Observation]
     blocks: int
     until: int
     racing: tuple[str, ...]
@@ -161,9 +162,10 @@ def _open(state: RaceState) -> RaceState:
     if state.blocks >= terms.most:
         return msgspec.structs.replace(state, ended="blocks")
     affordable = _affordable(terms, state.spent)
-    ranked = sorted(_challengers(state), key=lambda name: -_mean(_versus(state, name)))
-    controls = [name for name in terms.controls if name in state.racing]
-    state = _leave(state, [*ranked, *controls][max(0, affordable - 1) :], "budget")
+    if affordable < 1 + len(state.racing):
+        ranked = sorted(_challengers(state), key=lambda name: -_mean(_versus(state, name)))
+        controls = [name for name in terms.controls if name in state.racing]
+        state = _leave(state, [*ranked, *controls][max(0, affordable - 1) :], "budget")
     if not _challengers(state):
         return msgspec.structs.replace(state, ended="budget")
     step = min(terms.every, terms.most - state.blocks, affordable // (1 + len(state.racing)))
@@ -226,7 +228,7 @@ def _challengers(state: RaceState) -> list[str]:
 def _scores(state: RaceState, name: str) -> list[float | None]:
     """Scores on the blocks that were looked at while ``name`` was in the race."""
     until = state.left[name].blocks if name in state.left else state.blocks
-    return [state.seen[Job(name, block)].score for block in range(until)]
+    return [state.seen[name, block].score for block in range(until)]
 
 
 def _pairs(state: RaceState, name: str) -> list[float]:

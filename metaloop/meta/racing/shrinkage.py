@@ -23,8 +23,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-_BISECTIONS = 100
-"""Halvings of the bracket of τ²: down to the last digit."""
+_DIGITS = 1e-12
+"""How near to the root of τ² one must come, relative to its bracket."""
 
 
 class Shrunken(msgspec.Struct, frozen=True):
@@ -70,11 +70,10 @@ def _excess(means: Sequence[float], squares: Sequence[float], between: float) ->
 
 def _between(means: Sequence[float], squares: Sequence[float]) -> float:
     """τ²: the root of :func:`_excess`, which lies below the whole sum of squares."""
+    from scipy.optimize import brentq
+
     if _excess(means, squares, 0.0) <= 0:
         return 0.0
     middle = math.fsum(means) / len(means)
-    low, high = 0.0, math.fsum((y - middle) ** 2 for y in means)
-    for _ in range(_BISECTIONS):
-        guess = (low + high) / 2
-        low, high = (guess, high) if _excess(means, squares, guess) > 0 else (low, guess)
-    return (low + high) / 2
+    most = math.fsum((y - middle) ** 2 for y in means)
+    return float(brentq(lambda between: _excess(means, squares, between), 0.0, most, xtol=_DIGITS * most))
