@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from metaloop.meta.statistics import paired_interval, sign_flip_interval, sign_flip_test, t_interval, t_test_below
+from metaloop.meta.statistics import (
+    holm,
+    paired_interval,
+    sign_flip_interval,
+    sign_flip_test,
+    t_interval,
+    t_test,
+    t_test_below,
+)
 
 values = st.lists(st.floats(-10, 10).map(lambda x: round(x, 6)), min_size=2, max_size=12)
 spread = values.filter(lambda v: np.std(v) > 1e-3)
@@ -28,6 +36,28 @@ def test_t_interval_is_scipys(sample: list[float], confidence: float) -> None:
 def test_one_sided_t_test_is_scipys(sample: list[float]) -> None:
     theirs = stats.ttest_1samp(sample, 0.0, alternative="less").pvalue
     assert t_test_below(sample) == pytest.approx(theirs, abs=1e-9)
+
+
+@given(spread)
+def test_two_sided_t_test_is_scipys(sample: list[float]) -> None:
+    assert t_test(sample) == pytest.approx(stats.ttest_1samp(sample, 0.0).pvalue, abs=1e-9)
+
+
+def test_holm_is_what_the_paper_s_steps_give() -> None:
+    assert holm([0.01, 0.04, 0.03, None, 0.005]) == pytest.approx([0.03, 0.06, 0.06, None, 0.02])
+    assert holm([0.6, 0.5]) == [1.0, 1.0]
+    assert holm([0.02]) == [0.02]
+    assert holm([None]) == [None]
+    assert holm([]) == []
+
+
+def test_holm_holds_the_level_over_a_whole_family() -> None:
+    """Six comparisons without any difference: at least one is claimed in at most 5 % of the cases."""
+    rng = np.random.default_rng(4)
+    p = stats.ttest_1samp(rng.normal(size=(2000, 6, 8)), 0.0, axis=2).pvalue
+    claimed = np.mean([min(v for v in holm(list(row)) if v is not None) < 0.05 for row in p])
+    assert claimed == pytest.approx(0.05, abs=0.015)
+    assert np.mean(p.min(axis=1) < 0.05) > 0.2
 
 
 @settings(max_examples=25, deadline=None)
@@ -60,6 +90,9 @@ def test_few_values() -> None:
     assert t_test_below([1.0]) is None
     assert t_test_below([-1.0, -1.0]) == 0.0
     assert t_test_below([0.0, 0.0]) == 0.5
+    assert t_test([1.0]) is None
+    assert t_test([1.0, 1.0]) == 0.0
+    assert t_test([0.0, 0.0]) == 1.0
     assert t_interval([1.0, 1.0]).ci95 == (1.0, 1.0)
     assert sign_flip_interval([1.0] * 5) is None
     assert sign_flip_test([]) is None

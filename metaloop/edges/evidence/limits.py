@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from metaloop.edges.evidence.phrases import target
 from metaloop.meta.evidence.report import Evidence, World
 
 FEW = 6
@@ -25,7 +26,7 @@ def _worlds(evidence: Evidence) -> Iterator[str]:
             f"What is told of {_listed(simulated)} comes from a model of trainings; how far that is off is measured by "
             "`metaloop fidelity` and told in docs/simulator.md."
         )
-    targets = sorted({f"{world.terms.trainer} {world.terms.preset}" for world in evidence.worlds})
+    targets = sorted({target(world.terms) for world in evidence.worlds})
     budgets = sorted({world.terms.gpu_hours for world in evidence.worlds})
     yield (
         f"Other targets, sizes and budgets than those here ({', '.join(targets)}; "
@@ -47,7 +48,7 @@ def _numbers(evidence: Evidence) -> Iterator[str]:
         ]
         if lost:
             yield (
-                f"{world.name}: on some seeds one of the two has no confirmed gain and counts as having lost by "
+                f"*{world.name}*: on some seeds one of the two has no confirmed gain and counts as having lost by "
                 "the largest "
                 f"difference seen, against {', '.join(lost)}."
             )
@@ -67,12 +68,12 @@ def _few(world: World) -> Iterator[str]:
         return
     n = min(pairs)
     if n < FEW:
-        yield f"{world.name}: {n} paired org runs are few; intervals stand on the assumption of nearly normal noise."
+        yield f"*{world.name}*: {n} paired org runs are few; intervals stand on the assumption of nearly normal noise."
     elif claims * 2.0 ** (1 - n) > 0.01:
         least = min(1.0, claims * 2.0 ** (1 - n))
         yield (
-            f"{world.name}: with {n} pairs and {claims} comparisons the sign-flip test's corrected p cannot fall below "
-            f"{least:.2g}, whatever the gains."
+            f"*{world.name}*: with {n} pairs and {claims} comparisons the sign-flip test's corrected p cannot fall "
+            f"below {least:.2g}, whatever the gains."
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from metaloop.edges.evidence import phrases as say
 from metaloop.edges.evidence.limits import limits
+from metaloop.edges.leaderboard import rate
 from metaloop.meta.evidence.anytime import TimeToTarget
 from metaloop.meta.evidence.importance import SIGNIFICANCE, Importance
 from metaloop.meta.evidence.lineage import Step
@@ -45,7 +46,7 @@ def _headline(world: World) -> Iterator[str]:
         yield f"**{world.name}**: no confirmed org run yet."
         return
     terms = world.terms
-    where = f"{terms.trainer} {terms.preset}, {terms.gpu_hours:g} GPU-hours on {terms.devices} devices"
+    where = f"{say.target(terms)}, {terms.gpu_hours:g} GPU-hours on {terms.devices} devices"
     sentence = (
         f"**{world.name}** ({where}, n = {ours.n} org runs on fresh seeds): `{ours.name}` improves the target by "
         f"**{say.bpb(ours.gain_bpb)} bits per byte** {say.interval(ours.ci95)}"
@@ -123,7 +124,7 @@ def _details(world: World) -> str:
         [
             say.code(s.name),
             f"{s.n}",
-            say.NONE if s.gain_per_gpu_hour is None else f"{s.gain_per_gpu_hour:+.2f}",
+            rate(s.gain_per_gpu_hour),
             say.bpb(s.anytime_area),
             f"{s.utilization:.1%}",
             say.count(s.experiments),
@@ -205,7 +206,7 @@ def _family(study: Study) -> str:
     where = "simulated" if terms.backend == "sim" else "real"
     tests = sum(effect.worth is not None for effect in study.effects)
     return (
-        f"Measured {where} ({terms.trainer} {terms.preset}, {terms.gpu_hours:g} GPU-hours), n = {seeds} paired "
+        f"Measured {where} ({say.target(terms)}, {terms.gpu_hours:g} GPU-hours), n = {seeds} paired "
         "org runs; "
         f"p: paired t test, Holm over {tests}."
     )

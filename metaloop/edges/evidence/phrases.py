@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from metaloop.files.run_folder import RunTerms
 from metaloop.meta.evidence.paired import Paired
 
 SIGNIFICANCE = 0.05
@@ -65,6 +66,11 @@ def against(paired: Paired, whom: str) -> str:
 def hours(value: float | None) -> str:
     """GPU-hours with three significant digits."""
     return NONE if value is None else f"{value:.3g}"
+
+
+def target(terms: RunTerms) -> str:
+    """What is trained: ``nanogpt cpu-tiny``."""
+    return terms.trainer if terms.trainer == terms.preset else f"{terms.trainer} {terms.preset}"
 
 
 def percent(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from metaloop.edges.evidence.phrases import target
 from metaloop.meta.evidence.anytime import Curve
 from metaloop.meta.evidence.report import Evidence, World
 
@@ -104,9 +105,9 @@ def _arrival(axes: Axes, world: World) -> None:
 def _dress(axes: Axes, world: World) -> None:
     runs = sorted({curve.n for curve in world.anytime.curves})
     number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}" if runs else "0"
-    title = f"{world.name}: {world.terms.trainer} {world.terms.preset}, n = {number} org runs"
+    title = f"{world.name}: {target(world.terms)}, n = {number} org runs"
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes.set_xlabel("allocated GPU-hours of one org run", color=SOFT)
+    axes.set_xlabel("allocated GPU-hours of one org run (line: the budget)", color=SOFT)
     axes.set_ylabel("confirmed gain, best so far (bits per byte)", color=SOFT)
     axes.grid(axis="y", color=FAINT)
     axes.locator_params(axis="x", nbins=6)

@@ -58,7 +58,7 @@ def test_a_member_that_was_added_is_run_once_for_ablation_and_credit() -> None:
     assert credits["explorer"] == "without-explorer"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 10_000))
 def test_every_entry_is_left_out_or_indispensable(seed: int) -> None:
     rng = random.Random(seed)

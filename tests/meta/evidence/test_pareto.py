@@ -7,11 +7,8 @@ from hypothesis import strategies as st
 
 from metaloop.meta.evidence.pareto import Place, front
 
-places = st.lists(
-    st.builds(Place, st.just("o"), *(st.integers(0, most).map(float) for most in (4, 3, 3))),
-    min_size=1,
-    max_size=10,
-)  # fmt: skip
+few = st.integers(0, 3).map(float)
+places = st.lists(st.builds(Place, st.just("o"), few, few, few), min_size=1, max_size=10)
 
 
 def dominates(one: Place, other: Place) -> bool:
