@@ -91,7 +91,7 @@ def verdict(state: RaceState) -> Verdict:
     """Where the race stands. ``spent`` and ``org_runs`` count what was asked for and has come in."""
     names = (*state.terms.challengers, *state.terms.controls)
     pending = [state.seen[job] for job in _asked(state) if job in state.seen]
-    ran = [state.left[name].blocks if name in state.left else state.blocks for name in names]
+    ran = [state.left[name].blocks if name in state.left else _blocks_of(state, name) for name in names]
     return Verdict(
         ended=state.ended,
         accepted=state.accepted,
@@ -227,7 +227,7 @@ def _challengers(state: RaceState) -> list[str]:
 
 def _scores(state: RaceState, name: str) -> list[float | None]:
     """Scores on the blocks that were looked at while ``name`` was in the race."""
-    until = state.left[name].blocks if name in state.left else state.blocks
+    until = state.left[name].blocks if name in state.left else _blocks_of(state, name)
     return [state.seen[name, block].score for block in range(until)]
 
 
