@@ -7,13 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from planted import CONTROLS, SEEDS, Formula, evolution, evolution_terms, truth
 
 from metaloop.files.run_folder import read_lines
 from metaloop.meta.evolution.evolve import Evolution
 from metaloop.meta.evolution.memory import Remembering
 from metaloop.meta.evolution.terms import CONFIRMATION, HALF, OPENING, EvolutionTerms, Measured, Request
 from metaloop.vocabulary.errors import BudgetSpent, FileError
+from tests.meta.evolution.planted import CONTROLS, SEEDS, Formula, evolution, evolution_terms, truth
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_a_spent_budget_ends_it_with_what_it_has(tmp_path: Path) -> None:
 
 
 def test_without_any_difference_nothing_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("planted.truth", lambda organization: 1.0)
+    monkeypatch.setattr("tests.meta.evolution.planted.truth", lambda organization: 1.0)
     done = evolution(tmp_path, Formula(noise=0.2), evolution_terms(generations=2, population=4))
     done.run()
     assert [race.verdict.accepted for race in done.races if race.rung == "inner"] == [None] * 2
