@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import random
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metaloop.brains.optuna_space import distribution
-from metaloop.files.org_file import OrgFile, read_organization, write_files
+from metaloop.files.markdown_edit import set_value
+from metaloop.files.org_file import OrgFile, parse_organization, read_organization, write_files
 from metaloop.files.role_file import effective_policy
-from metaloop.meta.mutations.parametric import genome, mutate
+from metaloop.meta.mutations.operator import Ground
+from metaloop.meta.mutations.parametric import Parametric, draw, genome, mutate
 from metaloop.vocabulary.errors import TrainerError
+from tests.meta.mutations.small import small
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = {path.name: read_organization(path) for path in sorted((ROOT / "orgs").iterdir()) if path.is_dir()}
@@ -85,3 +91,25 @@ def test_distributions_keep_the_schema_s_bounds() -> None:
         assert made._contains(made.to_internal_repr(gene.value))
         if gene.knob.numeric:
             assert (made.low, made.high, made.log) == (gene.knob.low, gene.knob.high, gene.knob.log)  # type: ignore[attr-defined]
+
+
+def test_a_role_of_the_name_but_of_another_kind_teaches_nothing() -> None:
+    parent = small()
+    merger = set_value(parent.roles["greedy-merger"].document, ("name",), "local-proposer")
+    proposer = set_value(parent.roles["local-proposer"].document, ("name",), "greedy-merger")
+    other = parse_organization(parent.document, ROOT / "roles", {
+        "local-proposer": replace(merger, path=proposer.path),
+        "greedy-merger": replace(proposer, path=merger.path),
+    })  # fmt: skip
+    gene = genome(parent)["local-proposer: strategy"]
+    measured = [(parent, 0.01), (SHIPPED["daily-standup"], 0.02)] * 4 + [(other, 0.9)] * 4
+    without = draw([gene], measured[:8], [], random.Random(1))
+    assert draw([gene], measured, [other], random.Random(1)) == without
+
+
+def test_drawing_warns_of_nothing() -> None:
+    measured = [(organization, 0.001 * n) for n, organization in enumerate(SHIPPED.values())]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ground = Ground({}, (), measured=tuple(measured), pending=(SHIPPED["tpe"],))
+        assert Parametric(3).apply(SHIPPED["careful-lab"], ground, random.Random(0)) is not None

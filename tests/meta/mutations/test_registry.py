@@ -15,7 +15,7 @@ from metaloop.meta.mutations.registry import operators
 from tests.mutated import MUTATIONS, PARENTS, SHIPPED, check_review, check_told, check_valid, ground_of
 from tests.mutation_chains import chains, table
 
-EACH_IN_THE_SUITE = 100
+EACH_IN_THE_SUITE = 150
 """Of every kind; ``make mutations`` makes 10,000 of each."""
 
 
