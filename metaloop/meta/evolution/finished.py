@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from metaloop.actors.state import replay
 from metaloop.files import journal
 from metaloop.files.run_folder import Confirmation, OrgRunFolder, read_lines
 from metaloop.meta.audit import audit
-from metaloop.meta.confirmation import trunk_history
+from metaloop.meta.confirmed import Scores, root_commit, trunk_merges
 from metaloop.meta.evolution.terms import Measured, Request
 
 
@@ -16,14 +15,16 @@ def measured_folder(folder: OrgRunFolder, request: Request, digest: str, split: 
     """An org run that has ended and was confirmed."""
     events = journal.read(folder.journal)
     confirmations = read_lines(folder.confirmations, Confirmation)
-    trunk = trunk_history(events, replay(events).root)
+    merges = trunk_merges(events)
+    first = root_commit(merges, Scores(confirmations)) or ""
+    last = merges[-1].commit if merges else first
     count = audit(events)
     return Measured(
         stage=request.stage,
         name=request.name,
         seed=request.seed,
         digest=digest,
-        score=_gain(confirmations, trunk[0][0], trunk[-1][0], split),
+        score=_gain(confirmations, first, last, split),
         gpu_hours=count.allocated_s / 3600,
         harness_gpu_hours=math.fsum(c.seconds for c in confirmations) / 3600,
         tokens=count.tokens,

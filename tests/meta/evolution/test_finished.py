@@ -34,7 +34,7 @@ def test_it_agrees_with_measurement(folder: RunFolder) -> None:
 def test_a_trunk_that_failed_on_one_seed_has_no_score(folder: RunFolder) -> None:
     place = folder.org_run("solo-greedy", folder.read_terms().seed)
     lines = read_lines(place.confirmations, Confirmation)
-    failed = msgspec.structs.replace(lines[-1], state="nan", bpb={})
+    failed = msgspec.structs.replace(lines[-1], state="crash", bpb={})
     place.confirmations.write_bytes(b"".join(msgspec.json.encode(c) + b"\n" for c in (*lines[:-1], failed)))
     found = measured_folder(place, Request("long", "solo-greedy", 0), "d", "confirm")
     assert found.score is None
