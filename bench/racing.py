@@ -1,7 +1,7 @@
 """Races among twins and with one better organization: whom metaloop's race accepts, and what it costs, beside others.
 
     python bench/racing.py
-    python bench/racing.py --races 1000 --json
+    python bench/racing.py --races 200 --json
     python bench/racing.py --record 200      # record the simulated org runs anew (about 3 minutes), nothing else
 
 Four tables. A/A: all organizations are twins, so whoever is accepted is accepted falsely. Power: one of eight
@@ -181,8 +181,8 @@ def _plain(rows: Sequence[Any]) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--races", type=int, default=200)
-    parser.add_argument("--courses", type=int, default=20000, help="of the third table")
+    parser.add_argument("--races", type=int, default=1000)
+    parser.add_argument("--courses", type=int, default=4000, help="of the third table")
     parser.add_argument("--gain", type=float, default=0.2, help="how much better the planted organization is")
     parser.add_argument("--record", type=int, metavar="SEEDS", help="record simulated org runs anew, and stop")
     parser.add_argument("--json", action="store_true")

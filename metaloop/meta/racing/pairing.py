@@ -17,7 +17,7 @@ def differences(ours: Sequence[float | None], theirs: Sequence[float | None]) ->
 
     What that does to the test: a "largest difference" that grows rewrites earlier ones, and equal sizes are not
     normal, so the proof does not cover it. Simulated (bench/racing.py): among twins the level is kept as long as each
-    loses at most about a fifth of its org runs; at a half it can be exceeded by a third.
+    loses at most about a fifth of its org runs; at a half it can be exceeded by nearly half of itself.
 
     Raises:
         ValueError: the two do not have the same length.
