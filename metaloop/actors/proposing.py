@@ -9,12 +9,13 @@ from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.decisions import Decision, Pass, Propose
 from metaloop.vocabulary.errors import TrainerError
 from metaloop.vocabulary.organization import Member
-from metaloop.vocabulary.records import TRUNK, Cost, Experiment, Proposal, Purpose, digest, effective
+from metaloop.vocabulary.records import TRUNK, Cost, Experiment, Proposal, Purpose, effective
 
 PATIENCE = 5
 """Rejections in a row after which a proposer rests."""
 REST_S = 1.0
 """Longest rest of a proposer that has nothing (acceptable) to propose; a new result ends it earlier."""
+FREE = Cost()
 PRIORITY: dict[Purpose, int] = {"incumbent": 4, "integration": 3, "combination": 2, "repeat": 2, "candidate": 1}
 """What a device trains first: what others wait for."""
 
@@ -90,8 +91,8 @@ def open_proposal(
     except TrainerError as error:
         problem = f"invalid: {error}"
     config = effective(branch.config, changes, run.defaults)
-    problem = problem or _known(run, digest(config), branch, proposal)
-    cost = decision.cost if decision else Cost()
+    problem = problem or _known(run, run.state.key_of(config), branch, proposal)
+    cost = decision.cost if decision else FREE
     run.record(ev.Proposed(now, proposal, config, cost))
     state = run.state.proposals[proposal.id]
     if problem:
