@@ -27,6 +27,8 @@ def ask_proposers(run: RunContext, now: float, idle: int) -> None:
         return
     wanted = idle + lookahead - len(run.state.queue) - len(run.state.in_review) - run.open["propose"]
     proposers = run.of_kind("proposer")
+    if wanted <= 0 or run.open["propose"] >= len(proposers):
+        return
     for _ in range(wanted):
         able = [m for m in proposers if run.free(m) and not _rests(run, m, now)]
         if not able:

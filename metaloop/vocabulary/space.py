@@ -22,6 +22,9 @@ Value = bool | int | float | str
 """What a knob can hold."""
 
 
+_NUMBERS = (int, float)
+
+
 class Knob(msgspec.Struct, frozen=True):
     """One typed setting of the target.
 
@@ -75,7 +78,7 @@ class Knob(msgspec.Struct, frozen=True):
                 wanted = ", ".join(map(str, self.choices))
                 raise TrainerError(f"knob {self.name} must be one of {wanted}, got {value!r}.")
             return value
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not math.isfinite(value):
             raise TrainerError(f"knob {self.name} must be a number, got {value!r}.")
         if self.kind == "int" and value != int(value):
             raise TrainerError(f"knob {self.name} must be a whole number, got {value!r}.")
@@ -139,4 +142,5 @@ class Space:
 
     def validate(self, changes: Mapping[str, Value]) -> dict[str, Value]:
         """``changes`` with every name known and every value in type and range."""
-        return {name: self[name].check(value) for name, value in changes.items()}
+        knobs = self._knobs
+        return {name: (knobs.get(name) or self[name]).check(value) for name, value in changes.items()}
