@@ -57,10 +57,7 @@ def _complete(run: RunContext, state: ProposalState, branch: BranchState, now: f
             proposing.enqueue(run, state, repeat, now)
     for repeat in repeats:
         proposing.enqueue_incumbent(run, branch, repeat, now)
-    for repeat in repeats:
-        if not (trained(run, state.key, repeat) and trained(run, branch.key, repeat)):
-            return False
-    return True
+    return all(trained(run, state.key, r) and trained(run, branch.key, r) for r in repeats)
 
 
 def trained(run: RunContext, key: str, repeat: int) -> bool:
