@@ -1,7 +1,7 @@
 """Random search over tabulated curves in Syne Tune's simulator; run in an environment of its own by ``speed.py``.
 
-Usage: python peer_syne_tune.py TABLE.npz TRIALS WORKERS SEED. Prints one JSON line: trials and CPU seconds of the
-simulation alone (imports and the table's loading are not counted).
+Usage: python peer_syne_tune.py TABLE.npz TRIALS WORKERS SEED. Prints one JSON line: trials that ran to their end,
+reports of curve points, and CPU seconds of the simulation alone (imports and the table's loading are not counted).
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def main() -> None:
     started = time.process_time()
     tuner.run()
     spent = time.process_time() - started
-    print(json.dumps({"trials": trials, "cpu_s": spent}))
+    status = tuner.tuning_status
+    reports = status.overall_metric_statistics.count
+    print(json.dumps({"trials": status.num_trials_completed, "reports": reports, "cpu_s": spent}))
 
 
 if __name__ == "__main__":

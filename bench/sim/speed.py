@@ -21,7 +21,7 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from bench.sim.workload import SIDE, TableTrainer, load_table, organization, table_target  # noqa: E402
+from bench.sim.workload import RECORDED, SIDE, TableTrainer, load_table, organization, table_target  # noqa: E402
 from metaloop.execution.org_run import OrgRunTerms  # noqa: E402
 from metaloop.execution.simulator.backend import Simulator  # noqa: E402
 from metaloop.execution.simulator.cluster import IDEAL  # noqa: E402
@@ -31,6 +31,8 @@ from metaloop.execution.trainer import SimulatedTrainer, Target, TrainerSpec, de
 WORKERS = 4
 TRIALS = 1000
 REPEATS = 5
+POINTS = (RECORDED, 50, 200)
+"""Points to a curve: what the recording has, then about what lcbench (52) and nasbench201 (200) have."""
 LOCAL = ("solo-greedy", "random-search", "daily-standup", "bold-startup", "careful-lab", "specialists")
 
 
@@ -44,26 +46,40 @@ def cost(name: str, target: Target, trainer: SimulatedTrainer, devices: int, bud
 
 
 def beside_syne_tune(peer: Path) -> None:
-    """Random search over the same table with the same workers, in turns."""
-    table = load_table()
-    trainer, target = TableTrainer(table), table_target(SIDE)
-    budget = TRIALS * table.mean_seconds
-    ours, theirs = [], []
+    """Random search over the same tables with the same workers, in turns; all sizes of table in one sitting."""
+    print(f"random search, {TRIALS} trainings, {WORKERS} workers, us CPU each: median [least, most] of {REPEATS} turns")
+    ours: dict[int, list[float]] = {points: [] for points in POINTS}
+    theirs: dict[int, list[float]] = {points: [] for points in POINTS}
+    tables = {points: load_table(points) for points in POINTS}
+    trainers = {points: TableTrainer(table) for points, table in tables.items()}
     with tempfile.TemporaryDirectory() as folder:
-        table.save(path := Path(folder) / "table.npz")
-        script = Path(__file__).with_name("peer_syne_tune.py")
-        for repeat in range(REPEATS):
-            seconds, experiments = cost("random-search", target, trainer, WORKERS, budget)
-            ours.append(1e6 * seconds / experiments)
-            command = [str(peer), str(script), str(path), str(TRIALS), str(WORKERS), str(repeat)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
-            said = json.loads(done.stdout.strip().splitlines()[-1])
-            theirs.append(1e6 * said["cpu_s"] / said["trials"])
-    ratios = [t / o for o, t in zip(ours, theirs, strict=True)]
-    print(f"random search, {TRIALS} trainings of 5 curve points, {WORKERS} workers, {REPEATS} turns, us CPU each:")
-    print(f"  metaloop   {median(ours):8.0f}  [{min(ours):.0f}, {max(ours):.0f}]")
-    print(f"  Syne Tune  {median(theirs):8.0f}  [{min(theirs):.0f}, {max(theirs):.0f}]")
-    print(f"  ratio      {median(ratios):8.1f}  [{min(ratios):.1f}, {max(ratios):.1f}]")
+        for points, table in tables.items():
+            table.save(Path(folder) / f"{points}.npz")
+        for turn in range(REPEATS):
+            for points, table in tables.items():
+                budget = TRIALS * table.mean_seconds
+                seconds, done = cost("random-search", table_target(SIDE), trainers[points], WORKERS, budget)
+                ours[points].append(1e6 * seconds / done)
+                theirs[points].append(_syne_tune(peer, Path(folder) / f"{points}.npz", points, turn))
+    for points in POINTS:
+        whose = "as recorded" if points == RECORDED else "interpolated"
+        ratios = [t / o for o, t in zip(ours[points], theirs[points], strict=True)]
+        print(f"  {points} curve points, {whose}")
+        print(f"    metaloop   {median(ours[points]):8.0f}  [{min(ours[points]):.0f}, {max(ours[points]):.0f}]")
+        print(f"    Syne Tune  {median(theirs[points]):8.0f}  [{min(theirs[points]):.0f}, {max(theirs[points]):.0f}]")
+        print(f"    ratio      {median(ratios):8.1f}  [{min(ratios):.1f}, {max(ratios):.1f}]")
+
+
+def _syne_tune(peer: Path, table: Path, points: int, seed: int) -> float:
+    """CPU microseconds that Syne Tune spends on a training; it must have done the same work."""
+    script = Path(__file__).with_name("peer_syne_tune.py")
+    command = [str(peer), str(script), str(table), str(TRIALS), str(WORKERS), str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=table.parent)
+    said = json.loads(done.stdout.strip().splitlines()[-1])
+    least = said["trials"] * points
+    if not (TRIALS <= said["trials"] <= TRIALS + WORKERS and least <= said["reports"] <= least + WORKERS * points):
+        raise SystemExit(f"Syne Tune did not do the work that was asked for: {said}")
+    return float(1e6 * said["cpu_s"] / said["trials"])
 
 
 def in_fresh_process(arguments: list[str]) -> dict[str, float]:

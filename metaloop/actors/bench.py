@@ -20,7 +20,7 @@ class Wait(NamedTuple):
 
     branch: str
     wanted: int
-    mergers: tuple[str, ...]
+    mergers: frozenset[str]
 
 
 class Bench:
@@ -71,7 +71,7 @@ class Bench:
     def _call(self, wait: Wait, visits: Visits) -> None:
         """Name the first of a line, if its branch is not being judged and one of its mergers is free."""
         run = self._run
-        if wait.branch in run.judged or all(name in run.asked for name in wait.mergers):
+        if wait.branch in run.judged or run.asked.keys() >= wait.mergers:
             return
         judged, waits = run.state.judging, self._waits
         first = self._lines[wait].first(lambda n: n in judged and waits.get(n) == wait)
@@ -91,7 +91,7 @@ class Bench:
             self._waits.pop(number, None)
             self._put_aside(number, state)
         else:
-            mergers = tuple(m.name for m in judging.mergers(run, state.proposal))
+            mergers = frozenset([m.name for m in judging.mergers(run, state.proposal)])
             wait = Wait(state.proposal.branch, state.wanted, mergers)
             self._waits[number] = wait
             self._lines.setdefault(wait, Line()).add(number)
@@ -116,7 +116,11 @@ class Bench:
         base = known.scores.get(known.commits[state.proposal.base], {})
         if 0 not in own or 0 not in base:
             return False
-        return self._exhausted or all(judging.trained(self._run, state.key, r) for r in range(state.wanted))
+        return (
+            self._exhausted
+            or state.wanted == 1
+            or all(judging.trained(self._run, state.key, r) for r in range(state.wanted))
+        )
 
     def _look_at_moved(self, visits: Visits) -> None:
         """A new head on which all wanted repeats are known changes nothing for those who stand in line."""

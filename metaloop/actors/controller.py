@@ -95,7 +95,7 @@ class Controller:
 
     def handle(self, message: Message, now: float) -> list[Command]:
         """What follows from ``message``; nothing, once the run has ended."""
-        if self.ended:
+        if self._run.state.ended:
             return []
         self._rules[type(message)](message, now)
         return self._go_on(now)
@@ -178,7 +178,8 @@ class Controller:
     def _go_on(self, now: float) -> list[Command]:
         """Do everything that the state now calls for, and hand over the commands."""
         run = self._run
-        if run.state.standup_since is not None:
+        state = run.state
+        if state.standup_since is not None:
             self._end_standup(now)
         exhausted = run.share(now) >= 1.0
         if exhausted:
@@ -190,12 +191,12 @@ class Controller:
                 self._integrator.integrate(now)
             self._reviews.settle(now)
         self._bench.pump(now, exhausted)
-        if not exhausted and run.state.standup_since is None:
+        if not exhausted and state.standup_since is None:
             self._dispatch(now)
             proposing.ask_proposers(run, now, self._devices.free())
         if exhausted:
             self._end_if_done(now)
-        if not (self.ended or run.state.running or run.asked):
+        if not (state.running or run.asked or state.ended):
             run.out.append(Wake(now + proposing.REST_S))
         commands, run.out = run.out, []
         return commands

@@ -25,32 +25,36 @@ def advance(run: RunContext, state: ProposalState, now: float, exhausted: bool) 
     if not exhausted and not _complete(run, state, branch, now):
         return
     stale = _stale(run, state, branch)
-    if not (_base_deltas(run, state) if stale else _deltas(run, state, branch)):
+    if not _comparable(run, state.key, run.state.commits[state.proposal.base] if stale else branch.key):
         _discard(run, state, "there is no score of the head to compare it with", now)
         return
     able = mergers(run, state.proposal)
     if not able:
         _discard(run, state, "no merger is left to judge it", now)
         return
-    merger = next((m for m in able if run.free(m)), None)
-    if merger is None or branch.name in run.judged:
+    if branch.name in run.judged:
         return
+    merger = next(filter(run.free, able), None)
+    if merger is None:
+        return
+    waiting = held(run) if run.state.held else []
     run.ask(
         merger,
         "judge",
         now,
         about=state.proposal.id,
         branch=branch,
-        candidate=_candidate(run, state, branch),
-        held=tuple(_candidate(run, s, branch) for s in held(run) if s.proposal.branch == branch.name),
+        candidate=_candidate(run, state, branch, stale),
+        held=tuple([_candidate(run, s, branch) for s in waiting if s.proposal.branch == branch.name]),
     )
 
 
 def _complete(run: RunContext, state: ProposalState, branch: BranchState, now: float) -> bool:
     """Whether candidate and head have been trained on all wanted repeats; queue what is missing."""
     repeats = range(state.wanted)
-    for repeat in [r for r in repeats if (state.key, r) not in run.state.asked_for]:
-        proposing.enqueue(run, state, repeat, now)
+    for repeat in repeats:
+        if (state.key, repeat) not in run.state.asked_for:
+            proposing.enqueue(run, state, repeat, now)
     for repeat in repeats:
         proposing.enqueue_incumbent(run, branch, repeat, now)
     return all(trained(run, state.key, r) and trained(run, branch.key, r) for r in repeats)
@@ -73,20 +77,21 @@ def _deltas(run: RunContext, state: ProposalState, branch: BranchState) -> tuple
     return paired(scores.get(state.key, {}), scores.get(branch.key, {}))
 
 
-def _base_deltas(run: RunContext, state: ProposalState) -> tuple[float, ...]:
+def _comparable(run: RunContext, key: str, other: str) -> bool:
+    """Whether two configurations have scores on a common repeat."""
     scores = run.state.scores
-    return paired(scores.get(state.key, {}), scores.get(run.state.commits[state.proposal.base], {}))
+    return not scores.get(key, {}).keys().isdisjoint(scores.get(other, {}))
 
 
-def _candidate(run: RunContext, state: ProposalState, branch: BranchState) -> Candidate:
-    """The candidate as its merger sees it, against the head of today."""
+def _candidate(run: RunContext, state: ProposalState, branch: BranchState, stale: bool | None = None) -> Candidate:
+    """The candidate as its merger sees it, against the head of today; ``stale`` where that is known."""
     return Candidate(
         proposal=state.proposal,
         config=state.config,
         scores=run.state.scores.get(state.key, {}),
         head_scores=run.state.scores.get(branch.key, {}),
         base_scores=run.state.scores.get(run.state.commits[state.proposal.base], {}),
-        stale=_stale(run, state, branch),
+        stale=_stale(run, state, branch) if stale is None else stale,
         combined=state.combined,
     )
 
@@ -126,17 +131,24 @@ def take_verdict(run: RunContext, asked: Asked, decision: Decision, now: float) 
             together=decision.together,
         )
     )
-    exhausted = run.share(now) >= 1.0
     if decision.verdict == "merge":
         _merge(run, state, branch, asked.member, now)
     elif decision.verdict == "discard" and state.proposal.purpose == "integration":
         restart_branch(run, state.proposal.author, now)
-    elif decision.verdict == "repeat" and (exhausted or decision.repeats <= len(deltas)):
-        _discard(run, state, "no repeat is possible any more" if exhausted else "no new repeat was asked for", now)
+    elif decision.verdict == "repeat":
+        _grant_repeat(run, state, decision.repeats > len(deltas), now)
     elif decision.verdict == "retest":
         _again(run, state, branch, now)
     elif decision.verdict == "combine":
         _combine(run, (state.proposal.id, *decision.together), branch, asked.member, now)
+
+
+def _grant_repeat(run: RunContext, state: ProposalState, new: bool, now: float) -> None:
+    """The repeats that a merger asks for are trained, if there is a ``new`` one among them and time for it."""
+    if run.share(now) >= 1.0:
+        _discard(run, state, "no repeat is possible any more", now)
+    elif not new:
+        _discard(run, state, "no new repeat was asked for", now)
 
 
 def _merge(run: RunContext, state: ProposalState, branch: BranchState, merger: Member, now: float) -> None:

@@ -9,12 +9,13 @@ from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.decisions import Decision, Pass, Propose
 from metaloop.vocabulary.errors import TrainerError
 from metaloop.vocabulary.organization import Member
-from metaloop.vocabulary.records import TRUNK, Cost, Experiment, Proposal, Purpose, digest, effective
+from metaloop.vocabulary.records import TRUNK, Cost, Experiment, Proposal, Purpose, effective
 
 PATIENCE = 5
 """Rejections in a row after which a proposer rests."""
 REST_S = 1.0
 """Longest rest of a proposer that has nothing (acceptable) to propose; a new result ends it earlier."""
+FREE = Cost()
 PRIORITY: dict[Purpose, int] = {"incumbent": 4, "integration": 3, "combination": 2, "repeat": 2, "candidate": 1}
 """What a device trains first: what others wait for."""
 
@@ -26,6 +27,8 @@ def ask_proposers(run: RunContext, now: float, idle: int) -> None:
         return
     wanted = idle + lookahead - len(run.state.queue) - len(run.state.in_review) - run.open["propose"]
     proposers = run.of_kind("proposer")
+    if wanted <= 0 or run.open["propose"] >= len(proposers):
+        return
     for _ in range(wanted):
         able = [m for m in proposers if run.free(m) and not _rests(run, m, now)]
         if not able:
@@ -90,8 +93,8 @@ def open_proposal(
     except TrainerError as error:
         problem = f"invalid: {error}"
     config = effective(branch.config, changes, run.defaults)
-    problem = problem or _known(run, digest(config), branch, proposal)
-    cost = decision.cost if decision else Cost()
+    problem = problem or _known(run, run.state.key_of(config), branch, proposal)
+    cost = decision.cost if decision else FREE
     run.record(ev.Proposed(now, proposal, config, cost))
     state = run.state.proposals[proposal.id]
     if problem:

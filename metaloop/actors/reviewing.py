@@ -35,6 +35,7 @@ class ReviewDesk:
         if self._generation != run.agenda.generation:
             self._generation = run.agenda.generation
             self._lines.clear()
+        due.intersection_update(run.state.in_review)
         if not due and not self._lines:
             return
         visits = Visits(due)

@@ -136,7 +136,15 @@ class RunContext:
         proposals = self.state.proposals
         return tuple([proposals[i].config for i in islice(reversed(self.state.live.values()), PENDING_SHOWN)])
 
-    def ask(self, member: Member, question: Question, now: float, about: str | None = None, **fields: Any) -> None:
+    def ask(
+        self,
+        member: Member,
+        question: Question,
+        now: float,
+        about: str | None = None,
+        branch: BranchState | None = None,
+        **fields: Any,
+    ) -> None:
         """Put a question to a free member; a member that is busy or retired is left alone."""
         name = member.name
         if not self.free(member):
@@ -145,7 +153,7 @@ class RunContext:
         if reborn:
             self._news.forget(name)
             self._reborn.discard(name)
-        branch = fields.pop("branch", None) or self.branch_of(member)
+        branch = branch or self.branch_of(member)
         observation = Observation(
             question=question,
             index=self.state.decisions[name],

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from metaloop.actors.entries import BranchState, ExperimentState, ProposalState
+from metaloop.actors.entries import BranchState, ExperimentState, ProposalState, Status
 from metaloop.actors.transitions import RULES
 from metaloop.files.ledger import BudgetLedger
 from metaloop.files.queue import ResearchQueue
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.decisions import Steering
-from metaloop.vocabulary.records import CurvePoint, Idea, Outcome
+from metaloop.vocabulary.records import Config, CurvePoint, Idea, Outcome, digest
 
 
 @dataclass
@@ -59,6 +59,11 @@ class OrgState:
     judging: set[int] = field(default_factory=set)
     held: set[int] = field(default_factory=set)
     """Numbers of the live proposals of each of these statuses."""
+    waiting: Mapping[Status, set[int]] = field(init=False, repr=False, compare=False)
+    """The same three sets by status."""
+    _digested: tuple[Config, str] = field(init=False, repr=False, compare=False)
+    """The configuration that was digested last, and its digest: who proposes, proposes one configuration twice over,
+    to the controller and to the journal."""
     integrating: Counter[str] = field(default_factory=Counter)
     """Feature branch to the live proposals that offer it to trunk."""
     outcomes: list[Outcome] = field(default_factory=list)
@@ -81,6 +86,18 @@ class OrgState:
     now: float = 0.0
     teams: dict[str, str] = field(default_factory=dict)
     """Member name to team; given at construction, not journaled (the organization file says it)."""
+
+    def __post_init__(self) -> None:
+        self.waiting = {"review": self.in_review, "judging": self.judging, "held": self.held}
+        self._digested = ({}, digest({}))
+
+    def key_of(self, config: Config) -> str:
+        """The digest of a configuration, which nobody changes any more."""
+        last, key = self._digested
+        if last is not config:
+            key = digest(config)
+            self._digested = (config, key)
+        return key
 
     def apply(self, event: ev.Event) -> None:
         """Take one event into the state."""

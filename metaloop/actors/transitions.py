@@ -48,7 +48,7 @@ def _interrupted(state: OrgState, event: ev.Interrupted) -> None:
 
 def _proposed(state: OrgState, event: ev.Proposed) -> None:
     proposal = event.proposal
-    entry = ProposalState(proposal, event.config, digest(event.config), len(state.numbered))
+    entry = ProposalState(proposal, event.config, state.key_of(event.config), len(state.numbered))
     state.proposals[proposal.id] = entry
     state.numbered.append(entry)
     if proposal.idea is not None:
@@ -71,7 +71,8 @@ def _decided(state: OrgState, actor: str, cost: Cost) -> None:
     """A member has decided: it lives, and is paid for what it declares."""
     state.decisions[actor] += 1
     state.deaths_in_a_row[actor] = 0
-    state.ledger.charge(cost)
+    if cost.tokens or cost.usd:
+        state.ledger.charge(cost)
 
 
 def _passed(state: OrgState, event: ev.Passed) -> None:
@@ -93,7 +94,7 @@ def _queued(state: OrgState, event: ev.Queued) -> None:
     experiment = event.experiment
     state.queue.push(experiment)
     if experiment.proposal is None:
-        key = digest(experiment.config)
+        key = state.key_of(experiment.config)
     else:
         entry = state.proposals[experiment.proposal]
         key = entry.key
@@ -170,7 +171,7 @@ def _judged(state: OrgState, event: ev.Judged) -> None:
 
 def _merged(state: OrgState, event: ev.Merged) -> None:
     branch = state.branches[event.branch]
-    branch.commit, branch.config, branch.key = event.commit, event.config, digest(event.config)
+    branch.commit, branch.config, branch.key = event.commit, event.config, state.key_of(event.config)
     state.commits[event.commit] = branch.key
     branch.merges += 1
     branch.since_merge = 0
@@ -216,12 +217,13 @@ def _is_live(state: OrgState, entry: ProposalState) -> bool:
 
 def _move(state: OrgState, entry: ProposalState, status: Status) -> None:
     """Give a proposal a status; the sets by status name it only while it is live."""
-    state.in_review.discard(entry.number)
-    state.judging.discard(entry.number)
-    state.held.discard(entry.number)
+    before = state.waiting.get(entry.status)
+    if before is not None:
+        before.discard(entry.number)
     entry.status = status
-    if status in ("review", "judging", "held") and _is_live(state, entry):
-        {"review": state.in_review, "judging": state.judging, "held": state.held}[status].add(entry.number)
+    now = state.waiting.get(status)
+    if now is not None and _is_live(state, entry):
+        now.add(entry.number)
 
 
 def _close(state: OrgState, entry: ProposalState, status: Literal["merged", "discarded", "rejected"]) -> None:

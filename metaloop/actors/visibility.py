@@ -33,7 +33,7 @@ class NewsDesk:
         if own == others and limit == end:
             if member.kind != "proposer" or self._sharing == "all":
                 return tuple(outcomes[own:])
-            return tuple(o for o in outcomes[own:] if self._may_see(member, o))
+            return tuple([o for o in outcomes[own:] if self._may_see(member, o)])
         mine = [(i, outcomes[i]) for i in range(own, end) if outcomes[i].author == member.name]
         theirs = [
             (i, outcomes[i])

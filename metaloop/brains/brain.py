@@ -6,13 +6,12 @@ named stream per decision, so that a brain that is born again and told everythin
 
 from __future__ import annotations
 
-import random
 from typing import Protocol
 
 from metaloop.vocabulary.decisions import Decision, Observation
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.records import Config
-from metaloop.vocabulary.seeds import python_stream
+from metaloop.vocabulary.seeds import Streams
 from metaloop.vocabulary.space import Value
 
 Fingerprint = frozenset[tuple[str, Value]]
@@ -54,9 +53,9 @@ class Policy:
         return tuple(value)
 
 
-def stream(seed: int, member: Member, observation: Observation) -> random.Random:
-    """The generator of one decision."""
-    return python_stream(seed, "brain", member.name, observation.index)
+def streams(seed: int, member: Member) -> Streams:
+    """The generators of a member's decisions, by their index."""
+    return Streams(seed, "brain", member.name)
 
 
 def fingerprint(config: Config) -> Fingerprint:

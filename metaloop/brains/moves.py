@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from metaloop.vocabulary.records import Config
 from metaloop.vocabulary.space import Knob, Space, Value
@@ -88,15 +89,15 @@ def cosine(one: Mapping[Move, float], other: Mapping[Move, float]) -> float:
 
 def show(value: Value) -> str:
     """A value as people write it."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
 def describe(space: Space, base: Config, changes: Config, most: int = 3) -> str:
     """``matrix_lr 0.001 -> 0.0015 (optimizer), …``: the change in one line, at most ``most`` knobs spelled out."""
-    named = list(changes)[:most]
-    parts = [f"{n} {show(base.get(n, space[n].default))} -> {show(changes[n])} ({space[n].group})" for n in named]
+    named = [(space[name], value) for name, value in islice(changes.items(), most)]
+    parts = [f"{k.name} {show(base.get(k.name, k.default))} -> {show(new)} ({k.group})" for k, new in named]
     rest = len(changes) - len(named)
     return ", ".join(parts) + (f" and {rest} more" if rest else "")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metaloop.brains.beliefs import Beliefs
-from metaloop.brains.brain import Fingerprint, Policy, fingerprint, stream
+from metaloop.brains.brain import Fingerprint, Policy, fingerprint, streams
 from metaloop.brains.history import History, Trial
 from metaloop.brains.moves import describe, stepped
 from metaloop.vocabulary.decisions import Observation, Pass, Propose
@@ -25,8 +25,7 @@ class Proposer:
     """Memory, ideas, refusal of what is known, hypothesis and prediction: everything but where changes come from."""
 
     def __init__(self, member: Member, space: Space, seed: int) -> None:
-        self._member = member
-        self._seed = seed
+        self._streams = streams(seed, member)
         self.space = space
         self.policy = Policy(member)
         self.defaults = space.defaults()
@@ -39,7 +38,7 @@ class Proposer:
 
     def decide(self, observation: Observation) -> Propose | Pass:
         self.remember(observation.news)
-        rng = stream(self._seed, self._member, observation)
+        rng = self._streams.at(observation.index)
         if rng.random() < self.policy.real("idea_share"):
             idea = self.take_idea(observation)
             if idea is not None:

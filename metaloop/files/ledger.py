@@ -26,16 +26,22 @@ class BudgetLedger:
     """Reservation time to how many held devices were reserved then: an org run reserves all at once, so that what
     ten thousand devices have cost is one product, not a sum over them."""
 
+    _spent: tuple[float, float] | None = field(default=None, init=False, repr=False, compare=False)
+    """A time and what was spent up to it, as long as nothing is reserved or released: at one time it is asked for
+    several times."""
+
     def reserve(self, device: str, now: float) -> None:
         """Start paying for a device; :class:`ValueError` if it is held already."""
         if device in self.held:
             raise ValueError(f"device {device} is already reserved")
         self.held[device] = now
+        self._spent = None
         self.held_since[now] = self.held_since.get(now, 0) + 1
 
     def release(self, device: str, now: float) -> None:
         """Stop paying for a device; :class:`KeyError` if it is not held."""
         since = self.held.pop(device)
+        self._spent = None
         self.settled_s += now - since
         self.held_since[since] -= 1
         if not self.held_since[since]:
@@ -43,10 +49,14 @@ class BudgetLedger:
 
     def spent_s(self, now: float) -> float:
         """Device-seconds allocated up to ``now``."""
+        if self._spent is not None and self._spent[0] == now:
+            return self._spent[1]
         spent = 0.0
         for since, count in self.held_since.items():
             spent += count * (now - since)
-        return self.settled_s + spent
+        spent += self.settled_s
+        self._spent = (now, spent)
+        return spent
 
     def share(self, now: float) -> float:
         """Spent part of the budget; 1 and more when it is used up."""

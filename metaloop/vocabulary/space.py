@@ -22,6 +22,10 @@ Value = bool | int | float | str
 """What a knob can hold."""
 
 
+_NUMBERS = (int, float)
+_NUMERIC = ("float", "int")
+
+
 class Knob(msgspec.Struct, frozen=True):
     """One typed setting of the target.
 
@@ -42,11 +46,11 @@ class Knob(msgspec.Struct, frozen=True):
 
     @property
     def numeric(self) -> bool:
-        return self.kind in ("float", "int")
+        return self.kind in _NUMERIC
 
     def to_unit(self, value: Value) -> float:
         """Position of a numeric value in [0, 1] on the knob's own scale; of a categorical one, index/(n-1)."""
-        if not self.numeric:
+        if self.kind not in _NUMERIC:
             return self.choices.index(value) / max(1, len(self.choices) - 1)
         low, span = _scale(self.low, self.high, self.log)
         x = math.log(float(value)) if self.log else float(value)
@@ -54,15 +58,18 @@ class Knob(msgspec.Struct, frozen=True):
 
     def from_unit(self, unit: float) -> Value:
         """The value at a position in [0, 1]; positions outside are clipped. Floats keep 4 significant digits."""
-        unit = min(1.0, max(0.0, unit))
-        if not self.numeric:
+        if not 0.0 <= unit <= 1.0:
+            unit = min(1.0, max(0.0, unit))
+        kind = self.kind
+        if kind not in _NUMERIC:
             return self.choices[min(len(self.choices) - 1, int(unit * len(self.choices)))]
         start, span = _scale(self.low, self.high, self.log)
         x = math.exp(start + unit * span) if self.log else start + unit * span
+        rounded = round(x) if kind == "int" else float(f"{x:.4g}")
         low, high = float(self.low or 0.0), float(self.high or 0.0)
-        if self.kind == "int":
-            return int(min(high, max(low, round(x))))
-        return min(high, max(low, float(f"{x:.4g}")))
+        if not low <= rounded <= high:
+            rounded = min(high, max(low, rounded))
+        return int(rounded) if kind == "int" else rounded
 
     def sample(self, rng: random.Random) -> Value:
         """A value drawn evenly on the knob's own scale."""
@@ -75,7 +82,7 @@ class Knob(msgspec.Struct, frozen=True):
                 wanted = ", ".join(map(str, self.choices))
                 raise TrainerError(f"knob {self.name} must be one of {wanted}, got {value!r}.")
             return value
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not math.isfinite(value):
             raise TrainerError(f"knob {self.name} must be a number, got {value!r}.")
         if self.kind == "int" and value != int(value):
             raise TrainerError(f"knob {self.name} must be a whole number, got {value!r}.")
@@ -139,4 +146,5 @@ class Space:
 
     def validate(self, changes: Mapping[str, Value]) -> dict[str, Value]:
         """``changes`` with every name known and every value in type and range."""
-        return {name: self[name].check(value) for name, value in changes.items()}
+        knobs = self._knobs
+        return {name: (knobs.get(name) or self[name]).check(value) for name, value in changes.items()}

@@ -57,3 +57,13 @@ def test_what_many_devices_cost_does_not_depend_on_how_they_are_counted() -> Non
         ledger.release(f"d{index}", 11.0)
     assert ledger.held_since == {1.0: 500}
     assert ledger.spent_s(12.0) == pytest.approx(500 * 11.0 + 500 * 11.0)
+
+
+def test_what_was_spent_is_counted_anew_when_devices_come_and_go_at_the_same_moment() -> None:
+    ledger = BudgetLedger(budget_s=10.0)
+    ledger.reserve("a", 0.0)
+    assert ledger.spent_s(3.0) == 3.0
+    ledger.reserve("b", 1.0)
+    assert ledger.spent_s(3.0) == 5.0
+    ledger.release("a", 2.0)
+    assert ledger.spent_s(3.0) == 4.0

@@ -11,6 +11,7 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from metaloop.actors.messages import (
     ActorLost,
@@ -34,7 +35,7 @@ from metaloop.execution.simulator.thinking import Thoughts
 from metaloop.execution.trainer import SimulatedTrainer
 from metaloop.vocabulary.errors import BackendError
 
-_Act = Callable[[], None]
+_Act = Callable[[Any], None]
 
 
 class Simulation:
@@ -51,7 +52,8 @@ class Simulation:
         self._places = {device: place for place, device in enumerate(devices)}
         self._members = {member.name: member for member in hosting.members}
         self._actors: dict[str, RoleActor] = {}
-        self._heap: list[tuple[float, int, Message | None, _Act | None]] = []
+        self._heap: list[tuple[float, int, _Act, Any]] = []
+        """When, in which sequence, what is done, and with what."""
         self._sequence = 0
         self._now = hosting.starts_at
         self._free_at = self._now
@@ -69,6 +71,8 @@ class Simulation:
         """Device to the time at which its process is back, or was last."""
         self._controller = hosting.controller
         self._controller_dies = cluster.faults.controller_deaths_per_hour > 0
+        self._undisturbed = self._luck.messages_arrive and not self._controller_dies
+        """Whether every message reaches the controller that waits for it, once."""
 
     def run(self) -> None:
         """Go on until the controller has ended.
@@ -83,19 +87,16 @@ class Simulation:
         while not self._controller.ended:
             if not self._heap:
                 raise BackendError(f"the org run waits for nothing at {self._now:.3f} s of simulated time")
-            self._now, _, message, act = heapq.heappop(self._heap)
-            if message is not None:
-                self._hand_over(message)
-            elif act is not None:
-                act()
+            self._now, _, act, what = heapq.heappop(self._heap)
+            act(what)
 
-    def _at(self, time: float, act: _Act) -> None:
+    def _at(self, time: float, act: _Act, what: Any = None) -> None:
         self._sequence += 1
-        heapq.heappush(self._heap, (time, self._sequence, None, act))
+        heapq.heappush(self._heap, (time, self._sequence, act, what))
 
     def _deliver(self, message: Message, time: float) -> None:
         self._sequence += 1
-        heapq.heappush(self._heap, (time, self._sequence, message, None))
+        heapq.heappush(self._heap, (time, self._sequence, self._hand_over, message))
 
     # The controller --------------------------------------------------------------------------------------------
 
@@ -110,21 +111,21 @@ class Simulation:
 
     def _when_free(self) -> None:
         """Take the next message out of the queue as soon as the controller is free, if it lives until then."""
-        life = self._life
+        self._at(self._free_at, self._take, self._life)
 
-        def take() -> None:
-            if life == self._life:
-                self._handle(self._inbox.popleft())
-                if self._inbox:
-                    self._when_free()
-
-        self._at(self._free_at, take)
+    def _take(self, life: int) -> None:
+        if life == self._life:
+            self._handle(self._inbox.popleft())
+            if self._inbox:
+                self._when_free()
 
     def _handle(self, message: Message) -> None:
-        before = self._hosting.commits()
+        delays = self._delays
+        before = self._hosting.commits() if delays.git_s else 0
         commands = self._controller.handle(message, self._now)
-        commits = self._hosting.commits() - before
-        self._free_at = self._now + self._delays.controller_s + commits * self._delays.git_s
+        self._free_at = self._now + delays.controller_s
+        if delays.git_s:
+            self._free_at += (self._hosting.commits() - before) * delays.git_s
         if commands:
             self._execute(commands)
 
@@ -142,7 +143,7 @@ class Simulation:
     def _send(self, message: Message, sent: float, delay: float) -> None:
         """A message to the controller, on a network that may lose or repeat it."""
         luck = self._luck
-        if luck.messages_arrive and not self._controller_dies:
+        if self._undisturbed:
             self._deliver(message, sent + delay)
             return
         arrives = luck.transit(sent, delay)
@@ -156,34 +157,44 @@ class Simulation:
         if not self._controller_dies:
             self._deliver(message, time)
             return
-        life = self._life
-        self._at(time, lambda: self._hand_over(message) if life == self._life else None)
+        self._at(time, self._hand_over_to, (self._life, message))
+
+    def _hand_over_to(self, addressed: tuple[int, Message]) -> None:
+        life, message = addressed
+        if life == self._life:
+            self._hand_over(message)
 
     # Members ---------------------------------------------------------------------------------------------------
 
     def _ask(self, ask: Ask, now: float) -> None:
         """A member decides; a question that arrives twice is answered twice, with the same words."""
-        arrives = self._luck.transit(now, self._delays.ask_s)
+        delays = self._delays
+        if self._undisturbed and not self._cluster.faults.role_death_chance:
+            decided = self._decide(ask)
+            thought = now + delays.ask_s + delays.decide_s + decided.decision.cost.seconds
+            self._deliver(decided, thought + delays.answer_s)
+            return
+        arrives = self._luck.transit(now, delays.ask_s)
         if self._luck.role_dies(now):
             self._actors.pop(ask.actor, None)
             lost = ActorLost(ask.actor, "died in the simulation", ask.ask)
             self._send(lost, arrives, self._cluster.faults.role_restart_s)
             return
         decided = self._decide(ask)
-        ready = arrives + self._delays.decide_s + decided.decision.cost.seconds
-        self._send(decided, ready, self._delays.answer_s)
+        ready = arrives + delays.decide_s + decided.decision.cost.seconds
+        self._send(decided, ready, delays.answer_s)
         again = self._luck.again(now)
         if again is not None:
-            self._send(self._decide(ask), ready + again, self._delays.answer_s)
+            self._send(self._decide(ask), ready + again, delays.answer_s)
 
     def _decide(self, ask: Ask) -> Decided:
-        return self._thoughts.charge(ask, self._actor(ask.actor).handle(ask))
+        actor = self._actors.get(ask.actor) or self._new_actor(ask.actor)
+        return self._thoughts.charge(ask, actor.handle(ask))
 
-    def _actor(self, name: str) -> RoleActor:
-        if name not in self._actors:
-            hosting = self._hosting
-            self._actors[name] = RoleActor(self._members[name], hosting.space, hosting.seed, hosting.members)
-        return self._actors[name]
+    def _new_actor(self, name: str) -> RoleActor:
+        hosting = self._hosting
+        self._actors[name] = actor = RoleActor(self._members[name], hosting.space, hosting.seed, hosting.members)
+        return actor
 
     # Devices ---------------------------------------------------------------------------------------------------
 
@@ -197,13 +208,14 @@ class Simulation:
         serial = self._serial
         self._training[order.device] = (order, serial)
         if result.seconds > self._hosting.longest_s:
-            self._at(begins + self._hosting.longest_s, lambda: self._kill_hung(order, serial))
+            self._at(begins + self._hosting.longest_s, self._kill_hung, (order, serial))
             return
         done = Trained(order.device, order.experiment.id, order.attempt, result)
-        self._at(begins + result.seconds, lambda: self._trained(done, serial))
+        self._at(begins + result.seconds, self._trained, (done, serial))
 
-    def _trained(self, done: Trained, serial: int) -> None:
+    def _trained(self, ended: tuple[Trained, int]) -> None:
         """The training is over, unless its device fell meanwhile; what comes back from the dead changes nothing."""
+        done, serial = ended
         current = self._training.get(done.device)
         if current is None or current[1] != serial:
             if self._luck.ghost(self._now):
@@ -213,7 +225,8 @@ class Simulation:
         self._machines.end(self._places[done.device])
         self._send(done, self._now, self._delays.report_s)
 
-    def _kill_hung(self, order: Train, serial: int) -> None:
+    def _kill_hung(self, hung: tuple[Train, int]) -> None:
+        order, serial = hung
         current = self._training.get(order.device)
         if current is not None and current[1] == serial:
             self._fall(order.device, self._cluster.faults.restart_s, "hung: killed")
@@ -225,7 +238,7 @@ class Simulation:
         life = self._lives[device] = self._lives.get(device, 0) + 1
         self._send(DeviceLost(device, reason, life - 1), self._now, self._delays.report_s)
         self._back_at[device] = self._now + away_s
-        self._at(self._back_at[device], lambda: self._back(device))
+        self._at(self._back_at[device], self._back, device)
 
     def _back(self, device: str) -> None:
         """The device is ready, unless it has fallen again meanwhile."""
@@ -242,21 +255,20 @@ class Simulation:
     def _plan_fall(self, device: str) -> None:
         number = self._falls[device] = self._falls.get(device, 0) + 1
         at, away = self._luck.device_falls(self._places[device], number, self._now)
-        if at == math.inf:
-            return
+        if at < math.inf:
+            self._at(at, self._next_fall, (device, away))
 
-        def fall() -> None:
-            self._fall(device, away, "fell in the simulation")
-            self._plan_fall(device)
-
-        self._at(at, fall)
+    def _next_fall(self, fall: tuple[str, float]) -> None:
+        device, away = fall
+        self._fall(device, away, "fell in the simulation")
+        self._plan_fall(device)
 
     def _plan_controller_death(self) -> None:
         at = self._luck.controller_dies(self._now)
         if at < math.inf:
             self._at(at, self._kill_controller)
 
-    def _kill_controller(self) -> None:
+    def _kill_controller(self, _what: None) -> None:
         """The controller's process dies, and with it what it had set going; a new one takes up the journal."""
         self._life += 1
         for device in list(self._training):
