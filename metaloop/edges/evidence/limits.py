@@ -72,8 +72,8 @@ def _few(world: World) -> Iterator[str]:
     elif claims * 2.0 ** (1 - n) > 0.01:
         least = min(1.0, claims * 2.0 ** (1 - n))
         yield (
-            f"*{world.name}*: with {n} pairs and {claims} comparisons the sign-flip test's corrected p cannot fall below "
-            f"{least:.2g}, whatever the gains."
+            f"*{world.name}*: with {n} pairs and {claims} comparisons the sign-flip test's corrected p cannot fall "
+            f"below {least:.2g}, whatever the gains."
         )
 
 
