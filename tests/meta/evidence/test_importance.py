@@ -36,7 +36,7 @@ def test_the_planted_knob_is_the_most_important() -> None:
     found = importance(measured(40, planted=True), seed=3)
     best = found.genes[0]
     assert best.gene == "local-proposer: boldness"
-    assert best.p_value == 0.01
+    assert best.p_value <= 0.05
     assert best.ped_anova > 2 * best.chance
     assert best.fanova == max(gene.fanova or 0.0 for gene in found.genes)
     assert {gene.gene for gene in found.genes} == set(NAMES)
@@ -52,15 +52,17 @@ def test_noise_alone_is_called_chance() -> None:
 
 def test_a_knob_that_only_some_have_is_judged_among_those(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHUFFLES", 19)
-    rng = random.Random(5)
-    found = measured(20, planted=False)
-    for _ in range(20):
-        organization = drawn(STANDUP, ("explorer: boldness", *NAMES), rng)
-        found.append((organization, 2.0 * float(genome(organization)["explorer: boldness"].value)))
-    gene = next(g for g in importance(found, seed=1).genes if g.gene == "explorer: boldness")
-    assert gene.present == 20
+    rng, names = random.Random(5), NAMES[:1]
+    found = [(drawn(SOLO, names, rng), -rng.random()) for _ in range(10)]
+    for _ in range(50):
+        organization = drawn(STANDUP, ("explorer: boldness", *names), rng)
+        found.append((organization, -abs(float(genome(organization)["explorer: boldness"].value) - 0.1)))
+    gene = importance(found, seed=1).genes[0]
+    assert gene.gene == "explorer: boldness"
+    assert gene.present == 50
     assert gene.fanova is None
-    assert gene.p_value <= 0.05
+    assert gene.ped_anova > 5 * gene.chance
+    assert gene.p_value == 0.05
 
 
 def test_few_organizations_and_equal_ones_say_nothing() -> None:
