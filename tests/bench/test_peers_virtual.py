@@ -109,26 +109,28 @@ def test_points_are_told_in_eighths_before_the_end() -> None:
     assert [resource_of(fraction) for fraction in (0.01, 0.125, 0.131, 0.4, 0.999, 1.0)] == [1, 1, 1, 3, 7, 8]
 
 
-def test_a_paused_training_goes_on_from_where_it_stood() -> None:
-    peer = Scripted(lambda trial, resource: Verdict.PAUSE if resource == 2 and trial != "t5" else Verdict.GO, (0, 1))
-    peer.xs = [0, 1, 5]
-    course, trainer = run(peer, 1, 14.0)
+def test_a_paused_training_that_nobody_takes_up_costs_what_it_trained() -> None:
+    peer = Scripted(lambda trial, resource: Verdict.PAUSE if resource == 2 and trial != "t5" else Verdict.GO, (0, 1, 5))
+    course, _ = run(peer, 1, 14.0)
     assert (course.states, peer.ends) == ({"ok": 1, "paused": 2}, [("t5", 2.95)])
     assert audit(course.events).allocated_s == 14.0
 
-    resumed = Scripted(lambda trial, resource: Verdict.PAUSE if (trial, resource) == ("t1", 2) else Verdict.GO, (0, 1))
-    resumed.end = lambda trial, bpb: (
-        resumed.ends.append((trial, bpb))
-        or (  # type: ignore[method-assign, func-returns-value]
-            resumed.resume.append("t1") if trial == "t0" else None
-        )
-    )
-    course, trainer = run(resumed, 2, 100.0)
+
+class Resuming(Scripted):
+    """Takes t1 up again when t0 has ended."""
+
+    def end(self, trial: str, bpb: float | None) -> None:
+        super().end(trial, bpb)
+        if trial == "t0":
+            self.resume.append("t1")
+
+
+def test_a_paused_training_goes_on_from_where_it_stood() -> None:
+    peer = Resuming(lambda trial, resource: Verdict.PAUSE if (trial, resource) == ("t1", 2) else Verdict.GO, (0, 1))
+    course, trainer = run(peer, 2, 100.0)
     # t1 pauses at 2 s; t0 ends at 10 s; t1 goes on for the 8 seconds it lacked.
-    assert resumed.ends == [("t0", 3.0), ("t1", 2.99)]
-    assert [point for point in resumed.points if point[0] == "t1"] == [
-        ("t1", 1, 3.865), ("t1", 2, 3.74), ("t1", 4, 3.49), ("t1", 6, 3.24),
-    ]  # fmt: skip
+    assert peer.ends == [("t0", 3.0), ("t1", 2.99)]
+    assert [resource for trial, resource, _ in peer.points if trial == "t1"] == [1, 2, 4, 6]
     assert merges(course) == [(18.0, {"x": 1}, 36.0)]
     assert len(trainer.requests) == 2
     assert course.busy_s == 20.0
