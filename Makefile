@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
+TUNERS := .venv-tuners
 
-.PHONY: setup demo test lint unit bench-nanogpt bench-sim bench-racing h100-course faults signal clean help mutations
+.PHONY: setup demo test lint unit bench-nanogpt bench-sim bench-racing h100-course faults signal clean help mutations bench-peers bench-peers-real
 
 help: ## What can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: $(STAMP) ## Make .venv with the metaloop command in it
 
@@ -54,6 +55,24 @@ bench-sim: setup $(PEERS)/.installed ## Speed of the simulator beside Syne Tune'
 bench-racing: setup ## Races among twins and with one better organization, beside a flat design and irace's rule
 	$(BIN)/python bench/racing.py
 
+# So do the tuners. Of them only Ray's BOHB needs hpbandster, which builds C code: without it that one is left out.
+$(TUNERS)/.installed: bench/peers/requirements.txt bench/peers/requirements-bohb.txt
+	test -x $(TUNERS)/bin/python || $(PYTHON) -m venv $(TUNERS)
+	$(TUNERS)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements.txt
+	$(TUNERS)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements-bohb.txt || \
+		echo "hpbandster could not be installed: ray-bohb will be reported as not available"
+	touch $@
+
+# One thread and one order of hashes: the same seed then gives the same run.
+TUNE := PYTHONHASHSEED=0 OMP_NUM_THREADS=1 $(TUNERS)/bin/python -W ignore bench/peers/compare.py
+ORGS :=
+
+bench-peers: $(TUNERS)/.installed ## Organizations beside Optuna, Ray Tune and SMAC3, simulated, 30 seeds: make bench-peers ORGS="orgs/a orgs/b"
+	$(TUNE) $(if $(ORGS),--organizations $(ORGS)) --out runs/peers
+
+bench-peers-real: setup $(TUNERS)/.installed ## The same with real cpu-tiny trainings, 10 pairs: make bench-peers-real ORGS=orgs/a
+	$(TUNE) $(if $(ORGS),--organizations $(ORGS)) --real --seeds 10 --out runs/peers-real
+
 h100-course: setup ## The published H100 course beside the same loop on 500 drawn worlds
 	$(BIN)/python bench/h100_course.py --worlds 500 --picture docs/img/h100-course.svg
 
@@ -61,4 +80,4 @@ signal: setup ## Seed noise against the spread of configurations, for the cpu-ti
 	$(BIN)/python -m nanogpt.signal_to_noise --preset cpu-tiny
 
 clean: ## Remove what was made, runs included
-	rm -rf $(VENV) $(PEERS) runs mlflow.db mlruns mlartifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(TUNERS) runs mlflow.db mlruns mlartifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis
