@@ -14,7 +14,11 @@ from metaloop.vocabulary.records import TRUNK, Cost, Experiment, Proposal, Purpo
 PATIENCE = 5
 """Rejections in a row after which a proposer rests."""
 REST_S = 1.0
-"""Longest rest of a proposer that has nothing (acceptable) to propose; a new result ends it earlier."""
+"""Rest of a proposer that has nothing (acceptable) to propose; a new result ends it earlier."""
+RESTS = 8
+MOST_DOUBLINGS = 6
+"""After so many rests in a row without a new result each is twice as long as the last, up to about a minute: hours of
+asking every second would fill the journal and find nothing."""
 FREE = Cost()
 PRIORITY: dict[Purpose, int] = {"incumbent": 4, "integration": 3, "combination": 2, "repeat": 2, "candidate": 1}
 """What a device trains first: what others wait for."""
@@ -50,8 +54,13 @@ def _rests(run: RunContext, member: Member, now: float) -> bool:
 
 
 def _rest(run: RunContext, name: str, now: float) -> None:
-    run.resting[name] = (run.state.finished, now + REST_S)
-    run.out.append(Wake(now + REST_S))
+    finished = run.state.finished
+    since, count = run.rests.get(name, (finished, 0))
+    count = count + 1 if since == finished else 1
+    run.rests[name] = (finished, count)
+    until = now + REST_S * 2.0 ** min(max(0, count - RESTS), MOST_DOUBLINGS)
+    run.resting[name] = (finished, until)
+    run.out.append(Wake(until))
 
 
 def take_proposal(run: RunContext, asked: Asked, decision: Decision, now: float) -> None:

@@ -66,6 +66,9 @@ class RunContext:
         """Branches that a merger was asked about."""
         self.out: list[Command] = []
         self.resting: dict[str, tuple[int, float]] = {}
+        """Member to the number of results when its rest began, and when it ends."""
+        self.rests: dict[str, tuple[int, int]] = {}
+        """Member to the number of results at its last rest, and its rests in a row without a new one."""
         self._journal = journal
         self._news = NewsDesk(organization.sharing)
         self._reborn: set[str] = {member.name for member in organization.members}

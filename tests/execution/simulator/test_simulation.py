@@ -187,3 +187,13 @@ def test_4_a_journal_that_ends_anywhere_can_be_taken_up(number: int) -> None:
         checks.check_4_final_states(taken_up.events, taken_up.state)
         checks.check_5_trunk(taken_up.events, taken_up.state, case.organization, SPACE)
         checks.check_6_drained(taken_up.state)
+
+
+def test_who_has_nothing_left_to_propose_is_asked_ever_more_rarely() -> None:
+    """On a small space without noise a local proposer dries up after some 220 trainings; hours pass after that."""
+    terms = OrgRunTerms(load_organization(ROOT / "orgs" / "solo-greedy"), 0, 50_000.0)
+    run = simulate_org(terms, TARGET, Simulator(Formula(0.0), 1, IDEAL))
+    idle_s = 50_000.0 - run.state.ledger.busy_s
+    passes = sum(isinstance(event, ev.Passed) for event in run.events)
+    assert idle_s > 40_000
+    assert passes < idle_s / 30
