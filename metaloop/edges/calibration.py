@@ -19,7 +19,7 @@ from metaloop.execution.simulator.cluster_file import find_cluster
 from metaloop.execution.surrogate.fit import Source, fit_surrogate
 from metaloop.execution.surrogate.model import Model
 from metaloop.execution.surrogate.quality import Quality, cross_validate, held_out
-from metaloop.execution.surrogate.trainer import SurrogateTrainer
+from metaloop.execution.surrogate.trainer import SHIPPED, SurrogateTrainer, model_of
 from metaloop.execution.trainer import TrainerSpec, describe
 from metaloop.files.run_folder import RunFolder, read_lines
 from metaloop.meta.calibration import Timing, cluster_of, org_run_trainings, timing_of
@@ -105,6 +105,13 @@ def hardware() -> str:
         models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         name = models[0] if models else name
     return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def measure_machine(real: RunFolder, out: Path) -> Timing:
+    """Only the delays of the machine that ``real`` ran on, by the shipped surrogate; writes cluster.yaml to ``out``."""
+    terms = real.read_terms()
+    out.mkdir(parents=True, exist_ok=True)
+    return _write_cluster(real, model_of(TrainerSpec("surrogate", terms.preset, SHIPPED)), out, terms.devices)
 
 
 def _write_cluster(real: RunFolder, model: Model, out: Path, devices: int) -> Timing:

@@ -32,10 +32,20 @@ if TYPE_CHECKING:
     default=None,
     help="Recorded trainings to add to: a .parquet or .jsonl [default: the shipped recording].",
 )
+@click.option(
+    "--timing-only",
+    is_flag=True,
+    help="Learn the machine's delays alone: cluster.yaml by the shipped surrogate, no refit (one seed will do).",
+)
 @click.option("--folds", type=click.IntRange(0, 20), default=5, show_default=True, help="Cross-validation; 0: none.")
 @run_options
 def calibrate_command(
-    organizations: tuple[Path, ...], real: Path | None, recording: Path | None, folds: int, **options: Any
+    organizations: tuple[Path, ...],
+    real: Path | None,
+    recording: Path | None,
+    timing_only: bool,
+    folds: int,
+    **options: Any,
 ) -> None:
     """Run organizations for real, add the trainings they made to the recording, refit the surrogate, and compare.
 
@@ -50,7 +60,7 @@ def calibrate_command(
       metaloop run orgs/tpe --backend sim --data runs/calibration/model.npz --cluster runs/calibration/cluster.yaml
     """
     from metaloop.edges import session
-    from metaloop.edges.calibration import calibrate
+    from metaloop.edges.calibration import calibrate, measure_machine
     from metaloop.edges.progress import Progress
 
     if options["backend"] == "sim" or options["cluster"]:
@@ -64,6 +74,13 @@ def calibrate_command(
         session.conclude(RunFolder(real))
     elif organizations:
         raise UsageError("--real names a finished run with its organizations. Drop the ORG arguments.")
+    if timing_only:
+        timing = measure_machine(RunFolder(real), out)
+        if options["as_json"]:
+            print_json(timing)
+        else:
+            click.echo(f"Machine: {msgspec.json.encode(timing).decode()}\nCluster  {out / 'cluster.yaml'}")
+        return
     done = calibrate(RunFolder(real), recording, out, folds, progress.say)
     write_json(out / "calibration.json", done)
     if options["as_json"]:
