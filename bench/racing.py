@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import msgspec
 import numpy as np
+from rich.console import Console
 from rich.progress import track
 from scipy import stats
 
@@ -107,7 +108,7 @@ def most_org_runs(terms: RaceTerms) -> int:
 
 
 def run_all(designs: dict[str, Design], drawn: Sequence[Scores], what: str) -> dict[str, list[Outcome]]:
-    shown = track(drawn, what, disable=None)
+    shown = track(drawn, what, console=Console(stderr=True))
     outcomes = [{name: design(scores) for name, design in designs.items()} for scores in shown]
     return {name: [one[name] for one in outcomes] for name in designs}
 

@@ -27,12 +27,12 @@ def standard_terms(
 ) -> RaceTerms:
     """Terms that bench/racing.py found good for organizations about 20 % apart (docs/racing.md has the tables).
 
-    At most 160 blocks; the field is halved after 12, 24, … blocks down to two, as in successive halving. Measured
-    on 200 races with eight challengers of which one is 20 % better: found in 96.5 % at a coefficient of variation
-    of 0.25 and in 95 % with bootstrapped org runs of solo-greedy (0.27), for 225 and 247 org runs on average; in 79
-    % with bold-startup (0.36). Cuts after 8 and 16 with a futility of 0.05 found it in 90 and 87 % of 300 races.
-    The first look is after 12 blocks, as earlier ones accept skewed differences too often. The budget must pay for
-    those at least, for everybody. Change them with ``msgspec.structs.replace``.
+    At most 160 blocks; the field is halved after 12, 24, … blocks down to two, as in successive halving. Measured on
+    200 races with eight challengers of which one is 20 % better: found in 96.5 % at a coefficient of variation of
+    0.25 and in 95 % with bootstrapped org runs of solo-greedy (0.27), for 225 and 247 org runs on average; in 79 %
+    with bold-startup (0.36). Cuts after 8 and 16, a futility of 0.05 and 120 blocks found it in 90 and 87 %. The first
+    look is after 12 blocks, as earlier ones accept skewed differences too often. The budget must pay for those
+    at least, for everybody. Change them with ``msgspec.structs.replace``.
     """
     return RaceTerms(
         champion=champion,
