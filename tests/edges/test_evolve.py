@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = "from metaloop.edges.cli import main; main()"
 SEEDS = [str(ROOT / "orgs" / name) for name in ("solo-greedy", "daily-standup")]
 SMALL = [*SEEDS, "--control", str(ROOT / "orgs" / "random-search"), "--generations", "1", "--population", "3"]
-SMALL += ["--opening-blocks", "2", "--inner-blocks", "8", "--final-seeds", "2", "--unseen-seeds", "2"]
+SMALL += ["--opening-blocks", "2", "--inner-blocks", "12", "--final-seeds", "2", "--unseen-seeds", "2"]
 SMALL += ["--short-seeds", "2", "--long-seeds", "0", "--finalists", "1", "--no-mlflow", "--json"]
 SIMULATED = [*SMALL, "--backend", "sim", "--processes", "1"]
 

@@ -49,7 +49,7 @@ def _counts(*options: tuple[str, int, int, str]) -> Callable[[F], F]:
     ("--generations", 0, 8, "Simulated races of children against the champion."),
     ("--population", 1, 12, "Children in a generation."),
     ("--opening-blocks", 2, 24, "Simulated seeds on which everyone that is given runs first."),
-    ("--inner-blocks", 8, 60, "Most simulated seeds of a generation's race."),
+    ("--inner-blocks", 12, 160, "Most simulated seeds of a generation's race."),
     ("--finalists", 1, 3, "How many of the simulated best are tried on real trainings."),
     ("--short-seeds", 0, 3, "Seeds of the short real race (half of the GPU-hours); 0: no such race."),
     ("--long-seeds", 0, 4, "Seeds of the long real race; 0: no such race."),

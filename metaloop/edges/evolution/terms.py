@@ -26,8 +26,9 @@ SHORT_AT, LONG_AT, CONFIRMATION_AT, UNSEEN_AT = 500_000, 600_000, 700_000, 800_0
 ALPHA = 0.05
 LEAST_REAL_BLOCKS = 2
 """Seeds before a real race is looked at for the first time."""
-CONTROL_BLOCKS = 8
-"""Simulated blocks that controls are raced in: enough for a twin to be caught, and plain TPE costs a second each."""
+LEAST_BLOCKS = 12
+"""Simulated blocks before a generation's race is looked at for the first time, and that controls run in: earlier looks
+accept skewed differences too often (docs/racing.md), and a twin could not be caught."""
 
 
 def gather(organizations: Sequence[Path], controls: Sequence[Path]) -> tuple[dict[str, OrgFile], dict[str, OrgFile]]:
@@ -84,7 +85,7 @@ def evolution_terms(options: dict[str, Any], seeds: Sequence[str], controls: Map
         generations=options["generations"],
         population=options["population"],
         opening_blocks=options["opening_blocks"],
-        inner=Rung(INNER, inner, options["population"], 8, options["inner_blocks"], CONTROL_BLOCKS, ALPHA),
+        inner=Rung(INNER, inner, options["population"], LEAST_BLOCKS, options["inner_blocks"], LEAST_BLOCKS, ALPHA),
         rungs=tuple(
             _rung(name, options, base + first, hours, entrants)
             for name, first, hours, entrants in (
