@@ -11,7 +11,7 @@ import pytest
 from metaloop.edges.evidence import write_evidence
 from metaloop.edges.evidence.markdown import render
 from metaloop.edges.evidence.phrases import count, p_value, table
-from metaloop.edges.evidence.picture import draw
+from metaloop.edges.evidence.picture import draw, looks
 from metaloop.meta.evidence.importance import Importance
 from metaloop.meta.evidence.report import Evidence, observe
 from tests.meta.evidence.made import around, evidence, results
@@ -100,6 +100,15 @@ def test_the_folder_has_note_picture_and_record(whole: Evidence, tmp_path: Path)
     draw(whole, tmp_path / "again.svg")
     assert picture.read_bytes() == (tmp_path / "again.svg").read_bytes()
     assert picture.stat().st_size < 400_000
+
+
+def test_an_organization_looks_the_same_in_every_world(whole: Evidence) -> None:
+    shown = looks(whole.worlds)
+    assert set(shown) == {"evolved", "daily-standup", "tpe", "no-op"}
+    assert len({look.colour for look in shown.values()}) == 4
+    assert [name for name, look in shown.items() if look.width == max(other.width for other in shown.values())] == [
+        "evolved"
+    ]
 
 
 def test_numbers_in_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,16 +43,17 @@ def draw(evidence: Evidence, path: Path) -> None:
         figure = Figure(figsize=(PANEL * max(1, len(worlds)), HEIGHT), dpi=110, layout="constrained")
         FigureCanvasAgg(figure)
         for axes, world in zip(figure.subplots(1, max(1, len(worlds)), squeeze=False)[0], worlds, strict=False):
-            _panel(axes, world)
+            _panel(axes, world, looks(worlds))
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def looks(world: World) -> dict[str, Look]:
-    """Evolved bold, parent plain, twins dotted, controls dashed; a control's colour is its place by name."""
+def looks(worlds: Sequence[World]) -> dict[str, Look]:
+    """Evolved bold, parent plain, twins dotted, controls dashed; an organization looks the same in every world."""
     found: dict[str, Look] = {}
-    controls = sorted(s.name for s in world.standings if s.part == "control")
-    for standing in world.standings:
+    standings = [standing for world in worlds for standing in world.standings]
+    controls = sorted({s.name for s in standings if s.part == "control"})
+    for standing in standings:
         if standing.part == "evolved":
             found[standing.name] = Look(EVOLVED, 2.8, "-")
         elif standing.part == "parent":
@@ -63,8 +65,8 @@ def looks(world: World) -> dict[str, Look]:
     return found
 
 
-def _panel(axes: Axes, world: World) -> None:
-    hours, shown = world.anytime.gpu_hours, looks(world)
+def _panel(axes: Axes, world: World, shown: dict[str, Look]) -> None:
+    hours = world.anytime.gpu_hours
     for curve in world.anytime.curves:
         look = shown[curve.organization]
         axes.step(hours, curve.mean, where="post", color=look.colour, linewidth=look.width, linestyle=look.dash)
