@@ -28,6 +28,7 @@ from metaloop.meta.evidence.importance import importance
 from metaloop.meta.evidence.lineage import Step, step
 from metaloop.meta.evidence.paired import Paired
 from metaloop.meta.evidence.report import Evidence, Making, World, observe, study
+from metaloop.meta.evidence.variant import to_run
 from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.meta.evolution.terms import CONFIRMATION, HALF, UNSEEN, EvolutionTerms, Measured
 from metaloop.meta.measure import measure_run
@@ -61,7 +62,7 @@ def gather_evidence(
     members = without_each_member(evolved, changed)
     variants = _run(
         folder.stage(VARIANTS),
-        {evolved.name: evolved, parent.name: parent} | {v.name: v.organization for v in (*changed, *members)},
+        {evolved.name: evolved, parent.name: parent} | to_run((*changed, *members), (evolved.name, parent.name)),
         inner,
         terms.unseen_blocks,
         progress,
