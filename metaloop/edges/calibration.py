@@ -19,7 +19,7 @@ from metaloop.execution.simulator.cluster_file import find_cluster
 from metaloop.execution.surrogate.fit import Source, fit_surrogate
 from metaloop.execution.surrogate.model import Model
 from metaloop.execution.surrogate.quality import Quality, cross_validate, held_out
-from metaloop.execution.surrogate.trainer import SHIPPED, SurrogateTrainer, model_of
+from metaloop.execution.surrogate.trainer import SurrogateTrainer, model_of
 from metaloop.execution.trainer import TrainerSpec, describe
 from metaloop.files.run_folder import RunFolder, read_lines
 from metaloop.meta.calibration import Timing, cluster_of, org_run_trainings, timing_of
@@ -107,11 +107,14 @@ def hardware() -> str:
     return f"{name}, {os.cpu_count()} cores, {platform.system()}"
 
 
-def measure_machine(real: RunFolder, out: Path) -> Timing:
-    """Only the delays of the machine that ``real`` ran on, by the shipped surrogate; writes cluster.yaml to ``out``."""
+def measure_machine(real: RunFolder, surrogate: str, out: Path) -> Timing:
+    """Only the delays of the machine that ``real`` ran on, as seen by ``surrogate``; writes cluster.yaml to ``out``.
+
+    The slowdown is relative to the durations that this surrogate predicts, so it holds with this surrogate alone.
+    """
     terms = real.read_terms()
     out.mkdir(parents=True, exist_ok=True)
-    return _write_cluster(real, model_of(TrainerSpec("surrogate", terms.preset, SHIPPED)), out, terms.devices)
+    return _write_cluster(real, model_of(TrainerSpec("surrogate", terms.preset, surrogate)), out, terms.devices)
 
 
 def _write_cluster(real: RunFolder, model: Model, out: Path, devices: int) -> Timing:

@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 @click.option(
     "--timing-only",
     is_flag=True,
-    help="Learn the machine's delays alone: cluster.yaml by the shipped surrogate, no refit (one seed will do).",
+    help="Learn the machine's delays alone: cluster.yaml for --sim-data, no refit (one seed will do).",
+)
+@click.option(
+    "--sim-data",
+    default="stdlib",
+    show_default=True,
+    help="With --timing-only, the surrogate that cluster.yaml is for: stdlib for the shipped one, or a model's file.",
 )
 @click.option("--folds", type=click.IntRange(0, 20), default=5, show_default=True, help="Cross-validation; 0: none.")
 @run_options
@@ -44,6 +50,7 @@ def calibrate_command(
     real: Path | None,
     recording: Path | None,
     timing_only: bool,
+    sim_data: str,
     folds: int,
     **options: Any,
 ) -> None:
@@ -75,7 +82,7 @@ def calibrate_command(
     elif organizations:
         raise UsageError("--real names a finished run with its organizations. Drop the ORG arguments.")
     if timing_only:
-        timing = measure_machine(RunFolder(real), out)
+        timing = measure_machine(RunFolder(real), sim_data, out)
         if options["as_json"]:
             print_json(timing)
         else:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from metaloop.execution.recording.design import Recorded
 from metaloop.execution.surrogate.features import Features
-from metaloop.execution.surrogate.model import CURVE, OUTPUTS, SCORES
+from metaloop.execution.surrogate.model import CURVE, OUTPUTS, SCORES, SPLIT_S, TRAIN_S
+from metaloop.execution.surrogate.pace import paces
 from metaloop.vocabulary.errors import TrainerError
 from metaloop.vocabulary.records import digest
 
@@ -29,7 +30,8 @@ Array = npt.NDArray[np.float64]
 class Prepared:
     """n trainings with d features. ``y`` (n, TARGETS) is NaN where a training did not get that far.
 
-    ``group`` numbers the configurations, ``seed`` are training seeds, ``failed`` is 1, 0 or NaN (stopped before it
+    Log seconds are without the machine's pace (:mod:`metaloop.execution.surrogate.pace`). ``group`` numbers the
+    configurations, ``seed`` are training seeds, ``failed`` is 1, 0 or NaN (stopped before it
     could tell), ``failed_at`` the budget fraction of each failure, ``lag`` (k, 5) see
     :data:`metaloop.execution.surrogate.model.ARRAYS`.
     """
@@ -75,9 +77,12 @@ def prepare(rows: Sequence[Recorded], features: Features, floor: float | None = 
             full = features.whole(row.request.config)
             vectors[name] = features.vector(full, features.sizes(full))
     numbers = {name: i for i, name in enumerate(vectors)}
+    x = np.array([vectors[digest(row.request.config)] for row in used])
+    y = np.array([_targets(row, floor) for row in used])
+    y[:, [TRAIN_S, SPLIT_S]] -= paces(x, y[:, TRAIN_S])[:, None]
     return Prepared(
-        x=np.array([vectors[digest(row.request.config)] for row in used]),
-        y=np.array([_targets(row, floor) for row in used]),
+        x=x,
+        y=y,
         group=np.array([numbers[digest(row.request.config)] for row in used]),
         seed=np.array([row.request.seed for row in used]),
         failed=np.array([{"ok": 0.0, "diverged": 1.0}.get(row.result.state, math.nan) for row in used]),

@@ -20,7 +20,7 @@ from metaloop.execution.recording.design import Recorded
 from metaloop.execution.surrogate.data import Array, Prepared, folds, prepare
 from metaloop.execution.surrogate.features import Features
 from metaloop.execution.surrogate.fit import Settings, Source, fit_prepared, fresh_features, meta_of
-from metaloop.execution.surrogate.model import SCORES, Model, Prediction
+from metaloop.execution.surrogate.model import SCORES, TRAIN_S, Model, Prediction
 from metaloop.vocabulary.space import Space
 
 LEVELS = (0.5, 0.8, 0.95)
@@ -61,7 +61,7 @@ class Quality(msgspec.Struct, frozen=True):
     intervals: tuple[Interval, ...]
     decile_intervals: tuple[Interval, ...]
     seconds_error: float
-    """Median of |predicted / recorded - 1| of the seconds a training takes."""
+    """Median of |predicted / recorded - 1| of the seconds a training takes, the machine's pace apart."""
     failures: int
     failure_auc: float
     failure_brier: float
@@ -133,7 +133,8 @@ def judge(predictions: Sequence[Prediction], prepared: Prepared, count: int) -> 
     off = prepared.floor + np.exp(mean) - bpb
     failed, chance = prepared.failed, np.array([p.failure for p in predictions])
     known = np.isfinite(failed)
-    seconds = np.abs(np.exp(np.log([p.train_s for p in predictions]) - prepared.y[:, 8]) - 1)
+    late = np.log([p.train_s for p in predictions]) - prepared.y[:, TRAIN_S]
+    seconds = np.abs(np.exp(late - np.nanmedian(late)) - 1)
     repeated = _repeated(mean, real, noise, prepared.group[scored])
     return Quality(
         trainings=len(truth),
