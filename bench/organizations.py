@@ -3,8 +3,8 @@
     python bench/organizations.py orgs/scout-and-refine --seeds 100 --gpu-hours 0.02 --devices 2
     python bench/organizations.py orgs/scout-and-refine --world h100-5min --gpu-hours 10 --devices 8 --seeds 30
 
-A run's gain is the trainer's mean, without any chance, of the baseline minus that of trunk: what confirmation would come
-to with endlessly many pairs. Of the surrogate it is the mean on the ``confirm`` split. Every seed is another org run,
+A run's gain is the trainer's mean, without any chance, of the baseline minus that of trunk: what confirmation would
+come to with endlessly many pairs. Of the surrogate it is the mean on the ``confirm`` split. Every seed is another org run,
 and in ``h100-5min`` another world. Controls are compared on the same seeds. The surrogate's holes are not
 corrected for: what wins here is a candidate for a real run, no more.
 """
@@ -121,7 +121,9 @@ def line(name: str, runs: list[Run], controls: dict[str, list[Run]], hours: floa
         return text
     best = max(controls, key=lambda c: fmean(r.gain for r in controls[c]))
     reached = hours_to(runs, fmean(r.gain for r in controls[best]))
-    text += f"\n    {best}'s final gain after " + ("never" if reached is None else f"{reached / hours:.2f} of the budget")
+    text += f"\n    {best}'s final gain after " + (
+        "never" if reached is None else f"{reached / hours:.2f} of the budget"
+    )
     for control, theirs in controls.items():
         difference = paired_interval(gains, [r.gain for r in theirs])
         low, high = difference.ci95 or (math.nan, math.nan)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -61,6 +62,7 @@ class BayesProposer(Proposer):
         self._trainings = Trainings(self._encoding, self._screens or LOOK)
         self._reaches = Reaches()
         self._best: list[tuple[float, Array]] = []
+        self._scores: list[float] = []
         self._expected: float | None = None
         self._second_chance = False
 
@@ -73,10 +75,14 @@ class BayesProposer(Proposer):
                 self._note(outcome.bpb, self._trainings.rows[place])
 
     def _note(self, bpb: float | None, row: Array) -> None:
-        """Whether a reach paid: the nearest of the best so far is taken for the parent."""
+        """Whether a reach paid: whether the better half of all trainings so far was joined, those without a score
+        being the worst. The nearest of the best so far is taken for the parent."""
+        score = math.inf if bpb is None else bpb
         if self._best:
-            won = bpb is not None and bpb < self._best[0][0]
-            self._reaches.note(int(reach_of(self._encoding, row[None], np.array([r for _, r in self._best]))[0]), won)
+            anchors = np.array([anchor for _, anchor in self._best])
+            won = score < self._scores[len(self._scores) // 2]
+            self._reaches.note(int(reach_of(self._encoding, row[None], anchors)[0]), won)
+        insort(self._scores, score)
         if bpb is not None:
             self._best = sorted([*self._best, (bpb, row)], key=itemgetter(0))[:ANCHORS]
 
@@ -130,7 +136,10 @@ class BayesProposer(Proposer):
         """Whole draws, children of the best, and children of the most promising of these, at the reaches that pay."""
         variation, allowed = ground.variation, self._reaches.allowed(generator)
         anchors = np.where(ground.focus, forecast.best_rows(ANCHORS), ground.head)
-        drawn, children = variation.drawn(ground.head, DRAWN, generator), variation.children(anchors, CHILDREN, generator)
+        drawn, children = (
+            variation.drawn(ground.head, DRAWN, generator),
+            variation.children(anchors, CHILDREN, generator),
+        )
         pool = self._within(np.vstack([drawn, children]), anchors, allowed)
         top = pool[np.argsort(-forecast.value(pool), kind="stable")[:SURVIVORS]]
         return np.vstack([top, self._within(variation.children(top, GRANDCHILDREN, generator), anchors, allowed)])
@@ -140,9 +149,7 @@ class BayesProposer(Proposer):
         kept = rows[allowed[reach_of(self._encoding, rows, anchors)]]
         return kept if len(kept) else rows
 
-    def _second_chances(
-        self, ground: Ground, forecast: Forecast, observation: Observation
-    ) -> list[tuple[float, int]]:
+    def _second_chances(self, ground: Ground, forecast: Forecast, observation: Observation) -> list[tuple[float, int]]:
         """What was stopped, is not on its way, and can be reached by changes in focus: value and place."""
         stopped = forecast.stopped_places()
         if not self._screens or not len(stopped):

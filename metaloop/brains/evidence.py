@@ -23,9 +23,9 @@ _QUANTILE = NormalDist().inv_cdf
 
 @dataclass(frozen=True)
 class Evidence:
-    """Trainings as arrays over n: their ``places`` among all, ``scores`` in bpb (infinite where there is none), ``noise``
-    in units of the scores' variance, ``log_seconds`` of whole trainings; which have a score of their own, and which
-    were ``stopped``."""
+    """Trainings as arrays over n: their ``places`` among all, ``scores`` in bpb (infinite where there is none),
+    ``noise`` in units of the scores' variance, ``log_seconds`` of whole trainings; which have a score of their own,
+    and which were ``stopped``."""
 
     places: npt.NDArray[np.intp]
     rows: Array

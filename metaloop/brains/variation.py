@@ -1,8 +1,8 @@
 """New configurations from old ones: whole draws and mutated children, as far away as has paid.
 
 The *reach* of a candidate is how far it is from the nearest of the best, in one of four classes. Where the baseline is
-poor, far ones win; where the baseline is good or the space is full of cliffs, only near ones do. So a class is left
-out while its members become the best so far much less often than those of another: Thompson's rule (1933).
+poor, far ones do well; where the baseline is good or the space is full of cliffs, only near ones do. So a class is left
+out while its members do well much less often than those of another: Thompson's rule (1933).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy.typing as npt
 from metaloop.brains.encoding import Array, Encoding, Mask
 
 DISTANCES = (0.012, 0.04, 0.15)
-"""Mean distances over all knobs, in units of their ranges, at which the next class of reach begins. Two rows drawn evenly
-are about 0.4 apart, two that differ in one of forty knobs about 0.01."""
+"""Mean distances over all knobs, in units of their ranges, at which the next class of reach begins. Two rows drawn
+evenly are about 0.4 apart, two that differ in one of forty knobs about 0.01."""
 SPREAD = 3.0
 """Steps are up to this many times shorter or longer than the boldness."""
 MIXED = 0.3
 """Share of the children that take each knob from either of two parents (uniform crossover: Syswerda 1989)."""
-HOPELESS = 0.3
+HOPELESS = 0.5
 """A reach is left out while its rate of success is below this share of the best one's."""
 FADE = 0.95
 """What is left of a reach's earlier record with each new member: what paid at first need not pay later."""
@@ -31,11 +31,12 @@ def reach_of(encoding: Encoding, rows: Array, anchors: Array) -> npt.NDArray[np.
     """The class (m,) of the distance from each row (m, knobs) to the nearest anchor (n, knobs); 0 is the nearest."""
     away = rows[:, None] - anchors
     apart = np.where(encoding.numeric, np.abs(away), away != 0.0).mean(2).min(1)
-    return np.searchsorted(DISTANCES, apart, side="right")
+    reached: npt.NDArray[np.intp] = np.searchsorted(DISTANCES, apart, side="right")
+    return reached
 
 
 class Reaches:
-    """How often candidates of each reach became the best so far, older ones counting less."""
+    """How often candidates of each reach did well, older ones counting less."""
 
     def __init__(self) -> None:
         self._record = np.ones((len(DISTANCES) + 1, 2))

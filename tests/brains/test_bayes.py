@@ -21,9 +21,7 @@ def trained(number: int, lr: float, bpb: float, at_look: float) -> Outcome:
 
 
 def stopped(number: int, lr: float, at_look: float) -> Outcome:
-    return w.outcome(
-        number, {"lr": lr}, None, state="stopped", curve=(CurvePoint(0.25, 1.0, at_look),), seconds=1.0
-    )
+    return w.outcome(number, {"lr": lr}, None, state="stopped", curve=(CurvePoint(0.25, 1.0, at_look),), seconds=1.0)
 
 
 def proposal(observation: Observation, **policy: object) -> Propose:
@@ -35,7 +33,10 @@ def proposal(observation: Observation, **policy: object) -> Propose:
 def scored(count: int = 8) -> tuple[Outcome, ...]:
     """Trainings that say: a rate of 0.03 is best."""
     rates = [0.0005 * 2.5**i for i in range(count)]
-    return (w.BASELINE, *(trained(i + 1, r, 1.9 + 0.3 * abs(r - 0.03), 3.0 + abs(r - 0.03)) for i, r in enumerate(rates)))
+    return (
+        w.BASELINE,
+        *(trained(i + 1, r, 1.9 + 0.3 * abs(r - 0.03), 3.0 + abs(r - 0.03)) for i, r in enumerate(rates)),
+    )
 
 
 def surveyed(count: int = 25) -> tuple[Outcome, ...]:
@@ -80,10 +81,12 @@ def test_it_predicts_an_improvement_in_bpb() -> None:
 
 
 def test_a_promising_training_that_was_stopped_is_trained_to_its_end_unscreened() -> None:
-    promising = stopped(40, 0.031, 2.0)
-    made = proposal(w.propose(0, (*surveyed(), promising)), **SCREENING)
-    assert {n: v for n, v in made.changes.items() if v != w.DEFAULTS[n]} == {"lr": 0.031}
-    assert made.screen_fraction == 0.0
+    news = (*surveyed(), stopped(40, 0.031, 2.0))
+    made = [proposal(w.propose(index, news), **SCREENING) for index in range(30)]
+    again = [p for p in made if p.screen_fraction == 0.0]
+    assert again
+    for each in again:
+        assert {n: v for n, v in each.changes.items() if v != w.DEFAULTS[n]} == {"lr": 0.031}
 
 
 def test_a_hopeless_one_is_not() -> None:
@@ -119,12 +122,15 @@ class Cliffs(Objective):
         return super().score(config, repeat) if len(config) <= 15 else None
 
 
-def test_where_far_draws_fail_it_steps_near() -> None:
-    loop = Loop(Cliffs(0), member("proposer", strategy="bayes", startup_trials=4, memory=200))
-    assert loop.run(45) > 0.05
-    failed = [outcome.bpb is None for outcome in loop.outcomes]
-    assert sum(failed[1:5]) == 4
-    assert sum(failed[-30:]) < 15
+def test_where_far_draws_fail_it_comes_to_step_near() -> None:
+    late = []
+    for seed in range(3):
+        loop = Loop(Cliffs(seed), member("proposer", strategy="bayes", startup_trials=4, memory=200), seed=seed)
+        loop.run(45)
+        failed = [outcome.bpb is None for outcome in loop.outcomes]
+        assert sum(failed[1:5]) == 4
+        late.append(sum(failed[-20:]))
+    assert sum(late) < 30, "half of what it does late has a score, where every draw fails"
 
 
 def test_it_is_far_better_than_random_on_the_synthetic_target() -> None:

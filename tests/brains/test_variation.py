@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from metaloop.brains.encoding import Encoding
 from metaloop.brains.variation import Reaches, Variation, reach_of
 from tests.brains.objective import make_space
