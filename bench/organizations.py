@@ -4,8 +4,8 @@
     python bench/organizations.py orgs/scout-and-refine --world h100-5min --gpu-hours 10 --devices 8 --seeds 30
 
 A run's gain is the trainer's mean, without any chance, of the baseline minus that of trunk: what confirmation would
-come to with endlessly many pairs. Of the surrogate it is the mean on the ``confirm`` split. Every seed is another org run,
-and in ``h100-5min`` another world. Controls are compared on the same seeds. The surrogate's holes are not
+come to with endlessly many pairs. Of the surrogate it is the mean on the ``confirm`` split. Every seed is another org
+run, and in ``h100-5min`` another world. Controls are compared on the same seeds. The surrogate's holes are not
 corrected for: what wins here is a candidate for a real run, no more.
 """
 
