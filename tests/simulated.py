@@ -27,7 +27,10 @@ from tests import invariant_checks as checks
 from tests.driver import SPACE, score
 
 ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = sorted(path.name for path in (ROOT / "orgs").iterdir() if (path / "ORG.md").exists())
+SHIPPED = (
+    "bold-startup", "careful-lab", "daily-standup", "no-op", "random-search", "solo-greedy", "specialists", "tpe",
+)  # fmt: skip
+"""What fault cases draw from. Kept as it is: with another list, a case's number would name another case."""
 TARGET = Target(TrainerSpec("formula", "bowl", "none"), SPACE.knobs, {"trainer": "formula"}, {}, 60.0)
 
 

@@ -82,6 +82,7 @@ def take_proposal(run: RunContext, asked: Asked, decision: Decision, now: float)
         predicted_delta=decision.predicted_delta,
         screen_fraction=decision.screen_fraction,
         screen_margin=decision.screen_margin,
+        screen_keep=decision.screen_keep,
         idea=decision.idea,
     )
     state = open_proposal(run, proposal, branch, now, decision)
@@ -122,6 +123,8 @@ def _known(run: RunContext, key: str, branch: BranchState, proposal: Proposal) -
     if key in run.state.live:
         return f"duplicate of {run.state.live[key]}, which is on its way"
     if proposal.purpose != "candidate" or proposal.parts:
+        return None
+    if run.state.failures.get((key, 0)) == "stopped":
         return None
     earlier = run.state.asked_for.get((key, 0))
     return f"duplicate of {earlier}, which was trained" if earlier else None

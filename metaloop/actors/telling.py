@@ -48,5 +48,7 @@ def tell(state: OrgState, entry: ExperimentState, event: ev.Finished) -> None:
             state=event.result.state,
             bpb=score,
             delta=None if score is None or head is None or proposal is None else score - head,
+            seconds=event.result.seconds,
+            curve=event.result.curve,
         )
     )

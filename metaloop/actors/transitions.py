@@ -103,6 +103,7 @@ def _queued(state: OrgState, event: ev.Queued) -> None:
         state.rejected_in_a_row[entry.proposal.author] = 0
     state.experiments[experiment.id] = ExperimentState(experiment, key)
     state.asked_for[(key, experiment.repeat)] = experiment.id
+    state.failures.pop((key, experiment.repeat), None)
 
 
 def _started(state: OrgState, event: ev.Started) -> None:

@@ -41,6 +41,8 @@ class Merger:
         for outcome in news:
             if outcome.bpb is None:
                 self._failed.setdefault(fingerprint(outcome.config), set()).add(outcome.repeat)
+            elif self._failed:
+                self._failed.get(fingerprint(outcome.config), set()).discard(outcome.repeat)
 
     def failed(self, config: Config) -> set[int]:
         """The repeats on which the configuration has no score."""

@@ -118,6 +118,7 @@ class Proposer:
             predicted_delta=predicted,
             screen_fraction=self.policy.real("screen_fraction"),
             screen_margin=self.policy.real("screen_margin"),
+            screen_keep=self.policy.real("screen_keep"),
             idea=idea,
         )
 

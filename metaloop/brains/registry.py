@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from metaloop.brains.bayes import BayesProposer
 from metaloop.brains.brain import Brain, Policy
 from metaloop.brains.directing import Director
 from metaloop.brains.local import Combiner, Explorer, LocalProposer
@@ -45,4 +46,5 @@ def _proposers() -> dict[str, Callable[[Member, Space, int], Brain]]:
         "combine": Combiner,
         "explore": Explorer,
         "ideas": IdeaTaker,
+        "bayes": BayesProposer,
     }

@@ -33,10 +33,11 @@ _PROPOSER = Space(
     (
         _choice(
             "strategy",
-            ("local", "random", "tpe", "ablation", "combine", "explore", "ideas"),
+            ("local", "random", "tpe", "ablation", "combine", "explore", "ideas", "bayes"),
             "How changes are found: steps around trunk; draws from the whole space; Optuna's TPE on all results "
             "seen; one knob at a time in order; joins of near-misses; local steps that broaden on a plateau; "
-            "the research queue's ideas.",
+            "the research queue's ideas; the most improvement per second that a regression on whole configurations "
+            "expects.",
         ),
         _real("boldness", 0.2, (0.01, 1.0), "Step size, as a share of a knob's range on its own scale.", log=True),
         _whole("changes_per_proposal", 1, (1, 12), "Knobs changed at once.", log=True),
@@ -46,15 +47,22 @@ _PROPOSER = Space(
             "memory",
             50,
             (0, 500),
-            "First trainings looked back on: what was discarded among them is not proposed again.",
+            "First trainings looked back on: what was discarded among them is not proposed again; bayes: trainings "
+            "that the regression is fitted on.",
         ),
         _real("screen_fraction", 0.0, (0.0, 0.9), "Share of the budget after which a hopeless training is killed."),
         _real("screen_margin", 0.02, (0.0, 0.5), "How far above the incumbent's curve still counts as hopeful (bpb)."),
+        _real(
+            "screen_keep",
+            1.0,
+            (0.05, 1.0),
+            "Below 1, in place of the margin: only this share goes on, the best of all curves so far at that point.",
+        ),
         _whole(
             "plateau_after", 15, (1, 200), "explore: experiments without a merge that count as a plateau.", log=True
         ),
         _real("broaden_factor", 2.0, (1.0, 5.0), "explore: factor on boldness and changes for each plateau length."),
-        _whole("startup_trials", 10, (1, 100), "tpe: random draws before the model is trusted.", log=True),
+        _whole("startup_trials", 10, (1, 100), "tpe, bayes: random draws before the model is trusted.", log=True),
     )
 )
 
@@ -128,20 +136,20 @@ NAME_LISTS: Mapping[RoleKind, Mapping[str, str]] = MappingProxyType(
 
 
 _STEPPING = ("local", "combine", "explore")
-_DRAWING = ("local", "random", "tpe", "ablation", "combine", "explore")
+_DRAWING = ("local", "random", "tpe", "ablation", "combine", "explore", "bayes")
 _MERGING = ("greedy", "test", "batch")
 
 READ_BY: Mapping[RoleKind, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "proposer": {
-            "boldness": ("ablation", *_STEPPING),
+            "boldness": ("ablation", "bayes", *_STEPPING),
             "changes_per_proposal": _STEPPING,
             "follow_wins": _STEPPING,
             "idea_share": _DRAWING,
-            "memory": _STEPPING,
+            "memory": ("bayes", *_STEPPING),
             "plateau_after": ("explore",),
             "broaden_factor": ("explore",),
-            "startup_trials": ("tpe",),
+            "startup_trials": ("tpe", "bayes"),
             "focus": _DRAWING,
         },
         "reviewer": {},

@@ -52,6 +52,7 @@ class Propose(msgspec.Struct, frozen=True, tag="propose"):
     predicted_delta: float | None = None
     screen_fraction: float = 0.0
     screen_margin: float = 0.0
+    screen_keep: float = 1.0
     idea: str | None = None
     cost: Cost = Cost()
 

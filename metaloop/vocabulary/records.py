@@ -70,6 +70,12 @@ class CurvePoint(msgspec.Struct, frozen=True, array_like=True):
     bpb: float
 
 
+def reading(curve: tuple[CurvePoint, ...], fraction: float) -> CurvePoint | None:
+    """The point of a curve that a stop rule at ``fraction`` judges: the first at or past it, and not the end."""
+    point = next((p for p in curve if p.fraction >= fraction - 1e-9), None)
+    return None if point is None or point.fraction >= 1.0 else point
+
+
 class TrainingRequest(msgspec.Struct, frozen=True):
     """What a trainer is asked: one configuration, one seed, one budget, the splits to score."""
 
@@ -117,6 +123,7 @@ class Proposal(msgspec.Struct, frozen=True):
     purpose: Purpose = "candidate"
     screen_fraction: float = 0.0
     screen_margin: float = 0.0
+    screen_keep: float = 1.0
     parts: tuple[str, ...] = ()
     idea: str | None = None
 
@@ -152,6 +159,8 @@ class Outcome(msgspec.Struct, frozen=True):
     state: FinalState
     bpb: float | None
     delta: float | None
+    seconds: float = 0.0
+    curve: tuple[CurvePoint, ...] = ()
 
 
 class Head(msgspec.Struct, frozen=True):

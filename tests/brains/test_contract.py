@@ -184,6 +184,10 @@ class TestIdeas(ProposerContract):
         assert [d.idea for d in proposed] == ["i1"]
 
 
+class TestBayes(ProposerContract):
+    strategy = "bayes"
+
+
 class TestReviewer(BrainContract):
     kind: RoleKind = "reviewer"
     answers = (Review,)

@@ -58,7 +58,7 @@ class TestLocal:
         assert {len(p.changes) for p in asked(many())} == {1}
         assert max(len(p.changes) for p in asked(many(), changes_per_proposal=4)) == 4
 
-    @pytest.mark.parametrize("strategy", ["local", "random", "tpe", "ablation", "combine", "explore"])
+    @pytest.mark.parametrize("strategy", ["local", "random", "tpe", "ablation", "combine", "explore", "bayes"])
     def test_focus_is_kept(self, strategy: str) -> None:
         proposals = asked(many(count=5), strategy=strategy, focus=("architecture",))
         assert proposals
@@ -122,8 +122,8 @@ class TestLocal:
         assert "(regularization)" in proposal.hypothesis
 
     def test_screening_is_passed_on(self) -> None:
-        (proposal,) = asked([w.propose()], screen_fraction=0.25, screen_margin=0.04)
-        assert (proposal.screen_fraction, proposal.screen_margin) == (0.25, 0.04)
+        (proposal,) = asked([w.propose()], screen_fraction=0.25, screen_margin=0.04, screen_keep=0.3)
+        assert (proposal.screen_fraction, proposal.screen_margin, proposal.screen_keep) == (0.25, 0.04, 0.3)
 
     def test_what_is_on_its_way_is_not_proposed(self) -> None:
         space = Space((Knob("a", "g", "bool", False, choices=(False, True)),))

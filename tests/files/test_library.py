@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 ROLES = sorted((ROOT / "roles").glob("*.md"))
 ORGS = sorted(path.parent for path in (ROOT / "orgs").glob("*/ORG.md"))
 CONTROLS = {"no-op", "random-search", "solo-greedy", "tpe"}
-NAMES = CONTROLS | {"bold-startup", "careful-lab", "daily-standup", "specialists"}
+NAMES = CONTROLS | {"bold-startup", "careful-lab", "daily-standup", "scout-and-refine", "specialists"}
 
 
 @pytest.mark.parametrize("path", ROLES, ids=lambda path: path.stem)
@@ -60,7 +60,7 @@ def test_shipped_organization(path: Path, tmp_path: Path):
 
 def test_the_library_covers_every_strategy():
     used = {(role.kind, role.policy.get("strategy")) for role in map(load_role, ROLES)}
-    for strategy in ("random", "local", "tpe", "ablation", "combine", "explore", "ideas"):
+    for strategy in ("random", "local", "tpe", "ablation", "combine", "explore", "ideas", "bayes"):
         assert ("proposer", strategy) in used
     for strategy in ("greedy", "test", "batch", "never"):
         assert ("merger", strategy) in used

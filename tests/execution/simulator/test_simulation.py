@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import random
@@ -170,6 +171,12 @@ queued a training after the end (270)."""
 @pytest.mark.parametrize("number", [*range(60), *REGRESSIONS])
 def test_all_invariants_hold_whatever_goes_wrong(number: int) -> None:
     check_all(fault_case(number))
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_all_invariants_hold_where_what_was_stopped_is_trained_again(number: int) -> None:
+    organization = load_organization(ROOT / "orgs" / "scout-and-refine")
+    check_all(dataclasses.replace(fault_case(number), organization=organization))
 
 
 @pytest.mark.parametrize("number", range(200, 230))
