@@ -40,7 +40,7 @@ def unavailable(names: tuple[str, ...], sides: SimulatedSides | RealSides) -> di
     missing = {}
     for name in names:
         try:
-            make_peer(name, sides.space, 0, 1)
+            make_peer(name, sides.space, 0, 100)
         except ImportError as error:
             missing[name] = str(error).splitlines()[0]
     return missing

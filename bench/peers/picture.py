@@ -10,7 +10,7 @@ from metaloop.meta.results import OrganizationResult
 
 POINTS = 200
 INK, SOFT, GRID = "#1d2129", "#5c6470", "#e7e5df"
-OURS = ("#2f5fd0", "#d9730d", "#0f8b6d", "#8a3fc4", "#b0343c", "#7a6a12")
+OURS = ("#2f5fd0", "#d9730d", "#0f8b6d", "#8a3fc4", "#b0343c", "#7a6a12", "#c2408f", "#1d8fb3")
 DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
 """Peers share the greys and differ by their dashes."""
 GREYS = ("#3b4049", "#8b929c")

@@ -10,10 +10,11 @@ import msgspec
 from scipy.special import stdtr
 
 from metaloop.meta.confirmed import gain_at
-from metaloop.meta.measure import hours_to_reach, measure_organization
-from metaloop.meta.results import OrganizationResult, OrgRunResult
+from metaloop.meta.measure import compare, hours_to_reach, measure_organization
+from metaloop.meta.results import Comparison, OrganizationResult, OrgRunResult
 from metaloop.meta.statistics import t_interval
 
+RANDOM = "random"
 Side = Literal["organization", "peer"]
 
 
@@ -49,7 +50,8 @@ class Beside(msgspec.Struct, frozen=True):
 
 
 class PeerResults(msgspec.Struct, frozen=True):
-    """All of a comparison. ``unavailable``: peers that could not be made here, and why."""
+    """All of a comparison. ``versus_random``: gains of either side against the peer :data:`RANDOM`, paired by seed;
+    ``unavailable``: peers that could not be made here, and why."""
 
     organizations: tuple[OrganizationResult, ...]
     peers: tuple[OrganizationResult, ...]
@@ -57,6 +59,7 @@ class PeerResults(msgspec.Struct, frozen=True):
     best_peer: str | None
     versions: dict[str, str]
     unavailable: dict[str, str]
+    versus_random: dict[str, Comparison] = {}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -97,8 +100,11 @@ def compare_all(runs: Sequence[Run], versions: dict[str, str], unavailable: dict
     """Every organization beside every peer."""
     organizations, peers = side(runs, "organization"), side(runs, "peer")
     beside = [pair for organization in organizations for pair in _against_all(organization, peers)]
+    random = next((peer for peer in peers if peer.name == RANDOM), None)
+    against = {found.name: compare(found, random) for found in (*organizations, *peers)} if random else {}
+    versus_random = {name: found for name, found in against.items() if found is not None and name != RANDOM}
     best = peers[0].name if peers and peers[0].gain_bpb is not None else None
-    return PeerResults(tuple(organizations), tuple(peers), tuple(beside), best, versions, unavailable)
+    return PeerResults(tuple(organizations), tuple(peers), tuple(beside), best, versions, unavailable, versus_random)
 
 
 def _gains(found: OrganizationResult) -> dict[int, float]:

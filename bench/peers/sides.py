@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ from metaloop.vocabulary.errors import BackendError
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult, digest
 from metaloop.vocabulary.space import Space
 
+ROOT = Path(__file__).resolve().parents[2]
 PRESET, DATA = "cpu-tiny", "stdlib"
 
 
@@ -116,7 +118,9 @@ class RealSides:
         place = self._out / "organizations" / f"{name}-{seed}"
 
         def run() -> OrgRunResult:
-            subprocess.run([*self._command(name, seed, place), "--no-mlflow", "--json"], check=True, stdout=DEVNULL)
+            command = organization_command(terms, name, seed, place)
+            path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+            subprocess.run(command, check=True, stdout=DEVNULL, env={**os.environ, "PYTHONPATH": path})
             result = measure_folder(RunFolder(place).org_run(name, seed), terms.confirm_pairs)
             if result is None or (result.gain_bpb is None and not result.finished):
                 raise BackendError(f"{place} holds no finished org run. Remove it, and repeat the command.")
@@ -135,20 +139,22 @@ class RealSides:
 
         return timed("peer", name, seed, run)
 
-    def _command(self, name: str, seed: int, place: Path) -> list[str]:
-        terms = self._terms
-        metaloop = [terms.trainer_python, "-m", "metaloop.edges.cli"]
-        if (place / "run.json").exists():
-            return [*metaloop, "resume", str(place)]
-        options = {
-            "--gpu-hours": terms.gpu_hours, "--devices": terms.devices, "--seed": seed, "--seeds": 1,
-            "--confirm-pairs": terms.confirm_pairs, "--preset": PRESET, "--data": DATA, "--out": place,
-        }  # fmt: skip
-        return [*metaloop, "run", terms.organizations[name], *(str(word) for pair in options.items() for word in pair)]
-
     def _train_all(self, requests: Sequence[TrainingRequest]) -> list[TrainingResult]:
         """What is not known yet is trained; the baseline's trainings serve every peer."""
         keys = [(digest(request.config), request.seed) for request in requests]
         fresh = {key: request for key, request in zip(keys, requests, strict=True) if key not in self._known}
         self._known |= dict(zip(fresh, self._workers.train_all(list(fresh.values())), strict=True))
         return [self._known[key] for key in keys]
+
+
+def organization_command(terms: Terms, name: str, seed: int, place: Path) -> list[str]:
+    """``metaloop run`` of one org run into ``place``, or ``metaloop resume`` where it was begun."""
+    metaloop = [terms.trainer_python, "-c", "from metaloop.edges.cli import main; main()"]
+    if (place / "run.json").exists():
+        return [*metaloop, "resume", str(place), "--no-mlflow", "--json"]
+    options = {
+        "--gpu-hours": terms.gpu_hours, "--devices": terms.devices, "--seed": seed, "--seeds": 1,
+        "--confirm-pairs": terms.confirm_pairs, "--preset": PRESET, "--data": DATA, "--out": place.resolve(),
+    }  # fmt: skip
+    words = [str(word) for option in options.items() for word in option]
+    return [*metaloop, "run", terms.organizations[name], *words, "--no-mlflow", "--json"]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from bench.peers.results import Beside, PeerResults
-from metaloop.meta.results import OrganizationResult
+from metaloop.meta.results import Comparison, OrganizationResult
 
 
 def markdown(results: PeerResults) -> str:
     """Both sides with their gains, then each organization beside each peer."""
-    lines = ["| | gain at B, bpb (95 % t interval) | n | trainings a run | whole | GPU-hours a run | utilization |"]
-    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
-    lines += [_row(found, f"**{found.name}**") for found in results.organizations]
-    lines += [_row(found, found.name) for found in results.peers]
-    lines += [f"| {name} | not available: {why} | | | | | |" for name, why in results.unavailable.items()]
+    lines = [
+        "| | gain at B, bpb (95 % t interval) | n | against random, paired | trainings | whole | GPU-hours | busy |"
+    ]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    against = results.versus_random
+    lines += [_row(found, f"**{found.name}**", against.get(found.name)) for found in results.organizations]
+    lines += [_row(found, found.name, against.get(found.name)) for found in results.peers]
+    lines += [f"| {name} | not available: {why} | | | | | | |" for name, why in results.unavailable.items()]
     for organization in results.organizations:
         lines += ["", f"### {organization.name}", ""]
         lines.append(
@@ -23,14 +26,16 @@ def markdown(results: PeerResults) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(found: OrganizationResult, shown: str) -> str:
+def _row(found: OrganizationResult, shown: str, against: Comparison | None) -> str:
+    """Trainings, whole ones and GPU-hours are of one run, on average; busy is the share of device time that trains."""
     runs = max(1, len(found.seeds))
     scored = sum(run.gain_bpb is not None for run in found.org_runs)
     gain = "no score" if found.gain_bpb is None else f"{found.gain_bpb:.3f}{_interval(found.gain_ci95)}"
     whole = sum(run.states.get("ok", 0) for run in found.org_runs) / runs
+    difference = "" if against is None else f"{against.difference_bpb:+.3f}{_interval(against.ci95)}"
     cells = (
-        shown, gain, str(scored), f"{found.experiments / runs:.1f}", f"{whole:.1f}", f"{found.gpu_hours / runs:.4f}",
-        f"{100 * found.utilization:.1f} %",
+        shown, gain, str(scored), difference, f"{found.experiments / runs:.1f}", f"{whole:.1f}",
+        f"{found.gpu_hours / runs:.4f}", f"{100 * found.utilization:.1f} %",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from pathlib import Path
 
 from bench.peers.course import Course
 from bench.peers.protocol import Verdict
 from bench.peers.real import Workers, run_real
+from bench.peers.sides import organization_command
+from bench.peers.terms import Terms
 from bench.peers.worker import Message
+from metaloop.edges.commands.resume import resume_command
+from metaloop.edges.commands.run import run_command
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 from tests.bench.test_peers_virtual import SPACE, Formula, Scripted
@@ -83,3 +88,18 @@ def test_nothing_begins_once_the_budget_is_spent() -> None:
     course, workers = run(Scripted(), 2, budget_s=0.0)
     assert workers.begun == []
     assert sum(isinstance(e, ev.Released) for e in course.events) == 2
+
+
+def test_an_organizations_command_is_one_that_metaloop_knows(tmp_path: Path) -> None:
+    terms = Terms({"mine": "orgs/mine"}, (), True, 70_000, 10, 0.02, 2, 4, "python")
+    words = organization_command(terms, "mine", 70_003, tmp_path / "mine")
+    assert (words[0], words[3]) == ("python", "run")
+    given = run_command.make_context("run", words[4:]).params
+    wanted = {"gpu_hours": 0.02, "devices": 2, "seed": 70_003, "seeds": 1, "confirm_pairs": 4, "backend": "ray"}
+    assert given == given | wanted
+    assert given["organizations"] == (Path("orgs/mine"),)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "run.json").touch()
+    words = organization_command(terms, "mine", 70_003, tmp_path / "mine")
+    assert words[3] == "resume"
+    assert resume_command.make_context("resume", words[4:]).params["as_json"] is True
