@@ -76,4 +76,6 @@ def _between(means: Sequence[float], squares: Sequence[float]) -> float:
         return 0.0
     middle = math.fsum(means) / len(means)
     most = math.fsum((y - middle) ** 2 for y in means)
+    if most == 0:  # equal means, of which rounding made a difference
+        return 0.0
     return float(brentq(lambda between: _excess(means, squares, between), 0.0, most, xtol=_DIGITS * most))
