@@ -150,7 +150,9 @@ def _repeat(make: Callable[[str], Callable[[int], int]], name: str, least_s: flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer-python", type=Path, help="Python of an environment that holds syne-tune")
+    parser.add_argument(
+        "--peer-python", type=lambda given: Path(given).absolute(), help="Python of an environment that holds syne-tune"
+    )
     parser.add_argument("--quick", action="store_true", help="the two largest cases left out")
     parser.add_argument("--single", nargs=4, metavar=("ORG", "TRAINER", "DEVICES", "EXPERIMENTS"))
     given = parser.parse_args()
