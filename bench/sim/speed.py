@@ -173,7 +173,7 @@ def main() -> None:
         [(n, ["solo-greedy", "surrogate", "4", n]) for n in sizes],
     )
     most = "10000" if given.quick else "40000"
-    over("random-search on the table, over devices", [(n, ["random-search", "table", n, most]) for n in fleets])
+    over("random-search on the table, over devices", [(n, ["random-search", "table", n, sizes[-1]]) for n in fleets])
     over("solo-greedy on the surrogate, over devices", [(n, ["solo-greedy", "surrogate", n, most]) for n in fleets])
     org_runs()
 
