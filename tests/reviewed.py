@@ -67,6 +67,7 @@ def lost_lines(old: Document, new: Document, origin: Sequence[int | None]) -> li
     ]
     excused = {n for keys in gone for n in range(before[keys][1], before[keys][2] + 1)}
     excused |= {n for index in range(len(old.data["members"])) if index not in moved for n in _entry(before, index)}
+    excused |= {n for block in _emptied(before, gone, after, moved) for n in block}
     left = [line for line in new.text[new.yaml_start : new.yaml_end].split("\n") if _is_comment(line)]
     found: list[str] = []
     for number, line in enumerate(old.text[old.yaml_start : old.yaml_end].split("\n")):
@@ -75,6 +76,18 @@ def lost_lines(old: Document, new: Document, origin: Sequence[int | None]) -> li
                 left.remove(line)
             else:
                 found.append(line)
+    return found
+
+
+def _emptied(before: Leaves, gone: Sequence[Keys], after: Leaves, moved: dict[int, int]) -> list[range]:
+    """The lines of mappings of which nothing is left: what was said between their entries was said of them."""
+    absent = {keys for keys in gone if _moved(keys, moved) not in after}
+    found = []
+    for holder in {keys[:-1] for keys in absent if len(keys) > 1}:
+        inside = [keys for keys in before if keys[: len(holder)] == holder]
+        if holder[-1] != "members" and not isinstance(holder[-1], int) and set(inside) <= absent:
+            lines = [n for keys in inside for n in before[keys][1:]]
+            found.append(range(min(lines), max(lines) + 1))
     return found
 
 

@@ -65,3 +65,16 @@ def test_a_child_that_does_nothing_new_is_found() -> None:
 def test_a_child_that_is_still_a_yardstick_is_found() -> None:
     with pytest.raises(AssertionError):
         check_valid(Mutated(PARENTS["tpe"], "null", "nothing changed"))
+
+
+def test_a_comment_inside_what_was_taken_out_whole_goes_along() -> None:
+    assert "    # and narrow\n" in RICH.text
+    without = remove(RICH, ("members", 0, "policy"))
+    assert "# and narrow" not in without.text
+    assert lost_lines(RICH, without, STAY) == []
+
+
+def test_a_comment_between_entries_of_which_one_stays_is_missed() -> None:
+    one_left = remove(RICH, ("members", 0, "policy", "focus"))
+    cut = parse(one_left.text.replace("    # and narrow\n", ""), RICH.path)
+    assert lost_lines(RICH, cut, STAY) == ["    # and narrow"]

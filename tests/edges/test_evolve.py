@@ -130,26 +130,27 @@ class TestSimulated:
         assert sorted(both[0], key=str) == sorted(both[1], key=str)
 
 
+@pytest.fixture(scope="module")
+def evolved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    place = tmp_path_factory.mktemp("real")
+    terms = [
+        "--preset",
+        "cpu-micro",
+        "--gpu-hours",
+        "0.001",
+        "--devices",
+        "1",
+        "--lanes",
+        "2",
+        "--confirm-pairs",
+        "2",
+    ]
+    return place, metaloop("evolve", *SMALL, *terms, "--seed", "11", "--out", "out", cwd=place)
+
+
 @pytest.mark.slow
 class TestReal:
     """One generation bred in the simulator, raced and confirmed on real trainings under Ray."""
-
-    @pytest.fixture(scope="class")
-    def evolved(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-        place = tmp_path_factory.mktemp("real")
-        terms = [
-            "--preset",
-            "cpu-micro",
-            "--gpu-hours",
-            "0.001",
-            "--devices",
-            "1",
-            "--lanes",
-            "2",
-            "--confirm-pairs",
-            "2",
-        ]
-        return place, metaloop("evolve", *SMALL, *terms, "--seed", "11", "--out", "out", cwd=place)
 
     def test_real_hours_were_spent_within_the_limit(self, evolved: tuple[Path, Any]) -> None:
         _, results = evolved
