@@ -7,11 +7,11 @@ trials show which values win; its metrics are what it gained on each stage. The 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from metaloop.edges.evolution.results import EvolutionResults
-from metaloop.edges.tracking.images import Point, RunImage, org_run_images
+from metaloop.edges.tracking.images import RunImage, org_run_images, scalars
 from metaloop.edges.tracking.knobs import flatten
 from metaloop.files.org_file import load_organization
 from metaloop.files.run_folder import read_json, read_lines
@@ -67,7 +67,7 @@ def _meta(folder: EvolutionFolder, results: EvolutionResults) -> RunImage:
             "organizations": ", ".join(terms.seeds),
         },
         params={"generations": str(terms.generations), "population": str(terms.population), "seed": str(terms.seed)},
-        series=_scalars(summary),
+        series=scalars(summary),
         artifacts={place: file for place, file in files.items() if file.exists()},
         ends=0.0,
     )
@@ -103,7 +103,7 @@ def _trial(folder: EvolutionFolder, results: EvolutionResults, born: Born, measu
             "control": str(born.name in results.terms.controls).lower(),
         },
         params=_genome(place),
-        series=_scalars(summary),
+        series=scalars(summary),
         artifacts={"organization": place} if place.exists() else {},
         ends=0.0,
     )
@@ -125,7 +125,3 @@ def _genome(place: Path) -> dict[str, str]:
 def _mean(scores: Sequence[float | None]) -> float | None:
     known = [score for score in scores if score is not None]
     return math.fsum(known) / len(known) if known else None
-
-
-def _scalars(values: Mapping[str, float | None]) -> dict[str, tuple[Point, ...]]:
-    return {name: (Point(float(f"{value:.6g}")),) for name, value in values.items() if value is not None}

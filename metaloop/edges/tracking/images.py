@@ -128,7 +128,7 @@ def _meta(folder: RunFolder, results: Results) -> RunImage:
             "mlflow.note.content": leaderboard_note(results),
         },
         params={**_terms(terms), "seeds": str(terms.seeds), "confirm_pairs": str(terms.confirm_pairs)},
-        series=_scalars(summary) if done else {},
+        series=scalars(summary) if done else {},
         artifacts=_existing({"report.html": folder.report, "results.json": folder.results, "run.json": folder.terms}),
         texts=comparison_pictures(results) if done else {},
         ends=_makespan(results) if done else None,
@@ -173,7 +173,7 @@ def _organization(
             **lineage,
         },
         params=dict(params),
-        series=_scalars(summary) if done else {},
+        series=scalars(summary) if done else {},
         artifacts=_existing({"organization": place}),
         ends=sum(run.makespan_s for run in result.org_runs) if done else None,
     )
@@ -188,7 +188,7 @@ def _org_run(place: OrgRunFolder, run: OrgRunResult, story: Story, params: Mappi
     }
     if run.finished:
         series["confirmed_gain_over_gpu_seconds"] = _stairs(run)
-        series |= _scalars({**_gain_metrics(run), "baseline_bpb": run.baseline_bpb, "trunk_bpb": run.trunk_bpb})
+        series |= scalars({**_gain_metrics(run), "baseline_bpb": run.baseline_bpb, "trunk_bpb": run.trunk_bpb})
     return RunImage(
         key=key,
         parent=run.organization,
@@ -252,7 +252,7 @@ def _experiment(story: Story, training: Training) -> RunImage:
             "device": training.device,
         },
         params={name: str(value) for name, value in experiment.config.items()},
-        series={**_scalars(summary), **({"learning_curve_bpb": learning} if learning else {})},
+        series={**scalars(summary), **({"learning_curve_bpb": learning} if learning else {})},
         begins=training.start,
         ends=training.end,
         failed=training.result.state not in ("ok", "stopped"),
@@ -279,7 +279,7 @@ def _gain_metrics(result: OrganizationResult | OrgRunResult) -> dict[str, float 
     }
 
 
-def _scalars(values: Mapping[str, float | None]) -> dict[str, tuple[Point, ...]]:
+def scalars(values: Mapping[str, float | None]) -> dict[str, tuple[Point, ...]]:
     """Metrics of one value, to six digits: noise starts long before, and the UI shows every one."""
     return {name: (Point(float(f"{value:.6g}")),) for name, value in values.items() if value is not None}
 
