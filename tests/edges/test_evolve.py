@@ -75,6 +75,10 @@ class TestPlan:
         assert plan["max_gpu_hours"] > plan["gpu_hours"] > 0
         assert not list(tmp_path.iterdir())
 
+    def test_a_described_cluster_is_for_the_simulated_stages(self, tmp_path: Path) -> None:
+        plan = metaloop("evolve", *SMALL, "--dry-run", "--cluster", "spot", cwd=tmp_path)
+        assert plan["gpu_hours"] > 0
+
     def test_a_budget_that_pays_for_no_org_run_is_refused(self, tmp_path: Path) -> None:
         assert "--max-gpu-hours 0.001" in refused("evolve", *SMALL, "--max-gpu-hours", "0.001", cwd=tmp_path)
 

@@ -73,8 +73,9 @@ def evolve_command(organizations: tuple[Path, ...], controls: tuple[Path, ...], 
     then with all. The winner is confirmed on fresh seeds and unseen data, beside its parent and every control, and in
     a world that it was never raced in. DIR/evolved/ holds it whole, with EVIDENCE.md.
 
-    A plan is printed first; --dry-run stops there. Interrupted or killed, `metaloop resume DIR` goes on and pays
-    nothing twice. With --backend sim the real rungs are simulated too.
+    --sim-data and --cluster say what is simulated: best the model and the cluster that `metaloop calibrate` made on
+    this machine. A plan is printed first; --dry-run stops there. Interrupted or killed, `metaloop resume DIR` goes on
+    and pays nothing twice. With --backend sim the real rungs are simulated too.
 
     \b
     Examples:

@@ -69,10 +69,12 @@ def evolution_terms(options: dict[str, Any], seeds: Sequence[str], controls: Map
     Raises:
         UsageError: the most that it can cost exceeds --max-gpu-hours.
     """
-    base = SEEDS_OF_AN_EVOLUTION * options["seed"]
+    base, cluster = SEEDS_OF_AN_EVOLUTION * options["seed"], options["cluster"]
+    if options["backend"] != "sim":
+        options = {**options, "cluster": None}  # the simulated stages' own: the real ones have real machines
     real = _run(options, {"seeds": options["final_seeds"]}, base + CONFIRMATION_AT)
     inner = _run(
-        {**options, "backend": "sim", "trainer": _inner_trainer(real), "preset": None},
+        {**options, "backend": "sim", "trainer": _inner_trainer(real), "preset": None, "cluster": cluster},
         {"gpu_hours": real.gpu_hours, "data": options["sim_data"], "seeds": options["inner_blocks"]},
         base,
     )
