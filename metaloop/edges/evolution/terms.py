@@ -24,6 +24,9 @@ SEEDS_OF_AN_EVOLUTION = 1_000_000
 """Org-run seeds are numbered from this times ``--seed``, and each stage from an offset of its own below."""
 SHORT_AT, LONG_AT, CONFIRMATION_AT, UNSEEN_AT = 500_000, 600_000, 700_000, 800_000
 ALPHA = 0.05
+USUAL = 1 / 40
+"""What a training usually takes, as a share of the time after which it counts as hung: 3 s of 120 for cpu-tiny, where
+2.1 to 5.0 s were measured, the slower the better the configuration."""
 LEAST_REAL_BLOCKS = 2
 """Seeds before a real race is looked at for the first time."""
 LEAST_BLOCKS = 12
@@ -69,6 +72,8 @@ def evolution_terms(options: dict[str, Any], seeds: Sequence[str], controls: Map
     Raises:
         UsageError: the most that it can cost exceeds --max-gpu-hours.
     """
+    from metaloop.edges import session
+
     base, cluster = SEEDS_OF_AN_EVOLUTION * options["seed"], options["cluster"]
     if options["backend"] != "sim":
         options = {**options, "cluster": None}  # the simulated stages' own: the real ones have real machines
@@ -103,6 +108,7 @@ def evolution_terms(options: dict[str, Any], seeds: Sequence[str], controls: Map
         most_members=options["most_members"],
         lanes=options["lanes"],
         processes=options["processes"],
+        training_s=USUAL * session.target_of(real).longest_s,
         max_gpu_hours=options["max_gpu_hours"] or 0.0,
         dollars_per_gpu_hour=options["dollars_per_gpu_hour"],
         seed=options["seed"],

@@ -136,7 +136,7 @@ class Evolution:
                 return self.parent
             self.watcher.stage(f"rung {rung.name}: {', '.join(finalists)} against {self.parent}")
             twins = self._twins(self.parent, 0)
-            race = real_terms(rung, self.parent, tuple(finalists), self.terms.controls, twins)
+            race = real_terms(rung, self.terms.training_s, self.parent, tuple(finalists), self.terms.controls, twins)
             state = self._race(race, rung, 0, rung.run.seed)
             if state.accepted is not None:
                 return state.accepted

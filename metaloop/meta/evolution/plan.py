@@ -43,13 +43,19 @@ def make_plan(terms: EvolutionTerms) -> Plan:
     """The most that an evolution on these terms comes to, stage by stage."""
     inner, final = terms.inner, 2 + len(terms.final_controls)
     stages = [
-        _row(OPENING, f"{len(terms.seeds)} given", inner.run, len(terms.seeds) * terms.opening_blocks),
+        _row(terms, OPENING, f"{len(terms.seeds)} given", inner.run, len(terms.seeds) * terms.opening_blocks),
         _generations(terms),
-        *(_race(rung, len(terms.controls)) for rung in terms.rungs),
-        _row(CONFIRMATION, "winner, parent, controls", terms.confirmation, final * terms.final_blocks),
-        _row(HALF, "winner with half of the GPU-hours", half_of(terms.confirmation), terms.final_blocks),
-        _row("simulated", "winner, parent, controls; variants of the winner", terms.inner.run, _variants(terms, final)),
-        _row(UNSEEN, "winner, parent, controls", terms.unseen, final * terms.unseen_blocks),
+        *(_race(terms, rung) for rung in terms.rungs),
+        _row(terms, CONFIRMATION, "winner, parent, controls", terms.confirmation, final * terms.final_blocks),
+        _row(terms, HALF, "winner with half of the GPU-hours", half_of(terms.confirmation), terms.final_blocks),
+        _row(
+            terms,
+            "simulated",
+            "winner, parent, controls; variants of the winner",
+            terms.inner.run,
+            _variants(terms, final),
+        ),
+        _row(terms, UNSEEN, "winner, parent, controls", terms.unseen, final * terms.unseen_blocks),
     ]
     hours = sum(stage.gpu_hours for stage in stages)
     return Plan(
@@ -76,15 +82,15 @@ def _generations(terms: EvolutionTerms) -> PlannedStage:
     rung = terms.inner
     racing = 1 + terms.population + ELITE_AGAIN
     runs = terms.generations * (racing * rung.most + (len(terms.controls) + TWINS) * rung.control_blocks)
-    return _row(rung.name, f"{terms.generations} races of {terms.population} children", rung.run, runs)
+    return _row(terms, rung.name, f"{terms.generations} races of {terms.population} children", rung.run, runs)
 
 
-def _race(rung: Rung, controls: int) -> PlannedStage:
-    runs = (1 + rung.entrants) * rung.most + (controls + TWINS) * rung.control_blocks
-    return _row(rung.name, f"{rung.entrants} finalists against their parent", rung.run, runs)
+def _race(terms: EvolutionTerms, rung: Rung) -> PlannedStage:
+    runs = (1 + rung.entrants) * rung.most + (len(terms.controls) + TWINS) * rung.control_blocks
+    return _row(terms, rung.name, f"{rung.entrants} finalists against their parent", rung.run, runs)
 
 
-def _row(name: str, what: str, run: RunTerms, org_runs: int) -> PlannedStage:
+def _row(terms: EvolutionTerms, name: str, what: str, run: RunTerms, org_runs: int) -> PlannedStage:
     real = run.backend != "sim"
-    hours = org_runs * org_run_hours(run) if real else 0.0
+    hours = org_runs * org_run_hours(run, terms.training_s) if real else 0.0
     return PlannedStage(name, what, org_runs, f"from {run.seed}", run.gpu_hours, hours)

@@ -18,8 +18,6 @@ EVERY = 4
 """Blocks between two looks at a simulated race: enough org runs at a time for all processes."""
 HEADROOM = 1.25
 """A real race may cost this much more than its org runs' nominal cost: trainings in flight at the end are paid for."""
-TRAINING_SHARE = 0.04
-"""A training as a share of an org run's budget: about 25 fit into one."""
 
 
 def run_race(
@@ -75,7 +73,12 @@ def inner_terms(
 
 
 def real_terms(
-    rung: Rung, champion: str, challengers: tuple[str, ...], controls: tuple[str, ...], twins: tuple[str, ...]
+    rung: Rung,
+    training_s: float,
+    champion: str,
+    challengers: tuple[str, ...],
+    controls: tuple[str, ...],
+    twins: tuple[str, ...],
 ) -> RaceTerms:
     """A race on real trainings: few blocks, so nobody leaves as hopeless; half leave after ``least`` blocks.
 
@@ -83,7 +86,7 @@ def real_terms(
     confirmation. Too few for twins to be proven different, they run as controls all the same, and are only shown.
     """
     controls = (*(name for name in controls if name not in (champion, *challengers)), *twins)
-    cost = org_run_hours(rung.run)
+    cost = org_run_hours(rung.run, training_s)
     blocks = rung.most * (1 + len(challengers)) + rung.control_blocks * len(controls)
     standard = standard_terms(champion, challengers, controls, HEADROOM * blocks * cost, cost)
     provable = fewest(len(challengers) / rung.alpha, standard.effects, rung.most) is not None
@@ -102,10 +105,10 @@ def real_terms(
     )
 
 
-def org_run_hours(run: RunTerms) -> float:
+def org_run_hours(run: RunTerms, training_s: float) -> float:
     """Nominal GPU-hours of an org run and of its confirmation: what a plan counts with.
 
-    The confirmation of both ends trains two configurations for each pair; how long that takes is taken as
-    :data:`TRAINING_SHARE` of an org run's budget, which is checked against what was spent.
+    A training usually takes ``training_s`` seconds. When the budget is spent, every device still trains for half of
+    that on average; the confirmation of both ends trains two configurations for each pair.
     """
-    return run.gpu_hours * (1 + TRAINING_SHARE * 2 * run.confirm_pairs)
+    return run.gpu_hours + (run.devices / 2 + 2 * run.confirm_pairs) * training_s / 3600

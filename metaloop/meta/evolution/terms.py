@@ -41,13 +41,13 @@ class Rung(msgspec.Struct, frozen=True):
 class EvolutionTerms(msgspec.Struct, frozen=True):
     """What an evolution was asked to do; written before anything starts, never changed.
 
-    ``seeds`` are the organizations it starts from, ``controls`` the yardsticks of every race, ``final_controls`` those
-    that can gain anything and are therefore confirmed beside the winner. ``inner`` is the
-    simulated rung on which ``generations`` of ``population`` children are raced, ``rungs`` those that finalists climb.
-    ``confirmation`` and ``unseen`` say how the winner is measured at the end, ``final_blocks`` and ``unseen_blocks`` on
-    how many fresh seeds. Children have at most ``most_members`` members, as each is a process on a real cluster.
-    ``lanes`` real org runs go on side by side, and ``processes`` work on simulated ones.
-    ``max_gpu_hours`` is hard: of real device time, confirmation included.
+    ``seeds`` are the organizations it starts from, ``controls`` the yardsticks of every race, ``final_controls``
+    those that can gain anything and are therefore confirmed beside the winner. ``inner`` is the simulated rung on
+    which ``generations`` of ``population`` children are raced, ``rungs`` those that finalists climb. ``confirmation``
+    and ``unseen`` say how the winner is measured at the end, ``final_blocks`` and ``unseen_blocks`` on how many fresh
+    seeds. Children have at most ``most_members`` members, as each is a process on a real cluster. ``training_s`` is
+    what a real training usually takes, for the plan. ``lanes`` real org runs go on side by side, and ``processes``
+    work on simulated ones. ``max_gpu_hours`` is hard: of real device time, confirmation included.
     """
 
     name: str
@@ -66,6 +66,7 @@ class EvolutionTerms(msgspec.Struct, frozen=True):
     most_members: int
     lanes: int
     processes: int
+    training_s: float
     max_gpu_hours: float
     dollars_per_gpu_hour: float
     seed: int

@@ -51,6 +51,7 @@ def evolution_terms(**changes: object) -> EvolutionTerms:
         most_members=12,
         lanes=1,
         processes=1,
+        training_s=3.0,
         max_gpu_hours=10.0,
         dollars_per_gpu_hour=0.0,
         seed=3,

@@ -18,8 +18,12 @@ def test_it_adds_up() -> None:
     assert (
         stages["short"].org_runs == (1 + short.entrants) * short.most + (len(terms.controls) + 2) * short.control_blocks
     )
-    assert stages["confirmation"].gpu_hours == pytest.approx(4 * terms.final_blocks * org_run_hours(final))
-    assert stages["half"].gpu_hours == pytest.approx(terms.final_blocks * org_run_hours(half_of(final)))
+    assert stages["confirmation"].gpu_hours == pytest.approx(
+        4 * terms.final_blocks * org_run_hours(final, terms.training_s)
+    )
+    assert stages["half"].gpu_hours == pytest.approx(
+        terms.final_blocks * org_run_hours(half_of(final), terms.training_s)
+    )
     assert {name for name, stage in stages.items() if stage.gpu_hours} == {"short", "confirmation", "half"}
     assert plan.gpu_hours == pytest.approx(sum(stage.gpu_hours for stage in plan.stages))
     assert plan.usd == pytest.approx(2.5 * plan.gpu_hours)
