@@ -58,11 +58,13 @@ def gather_evidence(
     simulated = _run(folder.stage(SIMULATED), compared, inner, terms.unseen_blocks, progress)
     abroad = msgspec.structs.replace(terms.unseen, confirm="trunk")
     unseen = _run(folder.stage(UNSEEN), compared, abroad, terms.unseen_blocks, progress)
-    changed = ablations(parent, evolved) if evolved.digest != parent.digest else ()
+    lineage = _lineage(folder, results)
+    ancestor = read_organization(folder.given(lineage[0].parent)) if lineage else parent
+    changed = ablations(ancestor, evolved)
     members = without_each_member(evolved, changed)
     variants = _run(
         folder.stage(VARIANTS),
-        {evolved.name: evolved, parent.name: parent} | to_run((*changed, *members), (evolved.name, parent.name)),
+        {evolved.name: evolved, ancestor.name: ancestor} | to_run((*changed, *members), (evolved.name, ancestor.name)),
         inner,
         terms.unseen_blocks,
         progress,
@@ -74,9 +76,9 @@ def gather_evidence(
         description=evolved.description,
         parent=parent.name,
         worlds=tuple(worlds),
-        lineage=_lineage(folder, results),
-        ablation=study(changed, variants, evolved.name, parent.name) if changed else None,
-        credit=study(members, variants, evolved.name, parent.name) if members else None,
+        lineage=lineage,
+        ablation=study(changed, variants, evolved.name, ancestor.name) if changed else None,
+        credit=study(members, variants, evolved.name, ancestor.name) if members else None,
         indispensable=indispensable(evolved),
         importance=importance(_scored(folder, terms, measured), terms.seed),
         making=_making(terms, results),
@@ -122,11 +124,11 @@ def _renamed(results: Results, winner: str, name: str) -> Results:
 
 
 def _lineage(folder: EvolutionFolder, results: EvolutionResults) -> tuple[Step, ...]:
-    """From the parent to the winner, oldest first, with what the race saw that first had the child in it."""
+    """From a given organization to the winner, oldest first, with what the race saw that first had the child in it."""
     born = {each.name: each for each in results.lineage}
     steps: list[Step] = []
     name = results.winner
-    while name != results.parent and born[name].parent:
+    while born[name].parent:
         each = born[name]
         parent = _organization(folder, each.parent, born[each.parent].parent)
         child = _organization(folder, name, each.parent)

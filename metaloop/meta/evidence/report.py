@@ -98,7 +98,10 @@ class Making(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What is handed over with an evolved organization. ``limits`` are further sentences on what it does not show."""
+    """What is handed over with an evolved organization. ``limits`` are further sentences on what it does not show.
+
+    ``parent`` is whom it had to beat: the best of the organizations that the evolution was given.
+    """
 
     name: str
     description: str
@@ -111,6 +114,11 @@ class Evidence(msgspec.Struct, frozen=True):
     importance: Importance
     making: Making
     limits: tuple[str, ...] = ()
+
+    @property
+    def ancestor(self) -> str:
+        """Whom it descends from: the given organization at the root of its lineage, which need not be the best."""
+        return self.lineage[0].parent if self.lineage else self.parent
 
 
 def observe(name: str, results: Results, evolved: str, parent: str, twins: Sequence[str] = ()) -> World:
