@@ -37,7 +37,7 @@ def ask_proposers(run: RunContext, now: float, idle: int) -> None:
         able = [m for m in proposers if run.free(m) and not _rests(run, m, now)]
         if not able:
             break
-        chosen = min(able, key=lambda m: run.state.decisions[m.name]) if len(able) > 1 else able[0]
+        chosen = run.turns.first(able) if len(able) > 1 else able[0]
         ideas = tuple(run.state.ideas.values()) if run.organization.inbox else ()
         run.ask(chosen, "propose", now, pending=run.pending(), ideas=ideas)
 

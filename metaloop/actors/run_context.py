@@ -11,6 +11,7 @@ from metaloop.actors.agenda import Agenda
 from metaloop.actors.entries import BranchState
 from metaloop.actors.messages import Ask, Command
 from metaloop.actors.state import OrgState
+from metaloop.actors.turns import Turns
 from metaloop.actors.visibility import NewsDesk
 from metaloop.files.journal import Journal
 from metaloop.vocabulary import events as ev
@@ -59,6 +60,7 @@ class RunContext:
         self.seed = seed
         self.state = state
         self.agenda = Agenda(state)
+        self.turns = Turns(organization, state)
         self.asked: dict[str, Asked] = {}
         self.open: Counter[Question] = Counter()
         """Outstanding asks by question."""

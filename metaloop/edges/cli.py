@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from types import MappingProxyType
 
@@ -40,6 +41,9 @@ COMMANDS = MappingProxyType(
 """Command to where it lives, and its line of help."""
 
 ORDER = tuple(COMMANDS)
+THREADS = "OMP_NUM_THREADS"
+"""Brains and surrogates multiply matrices of a few hundred rows, beside as many processes as there are cores: more
+threads than one slow them down by far. Trainers set their own number. Whoever sets the variable is left alone."""
 
 
 class LazyGroup(click.Group):
@@ -78,6 +82,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: errors that a person can mend become one line and exit code 2."""
+    os.environ.setdefault(THREADS, "1")
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -83,6 +83,7 @@ class OrgFile:
             Cadence(**cadence),
             settings["inbox"],
             settings["control"],
+            settings["turns"],
             self.digest,
         )
 

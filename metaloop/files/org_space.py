@@ -40,6 +40,13 @@ ORG_SPACE = Space(
             "trunk",
             "Winners go straight to trunk; or to the team's feature branch, which is offered to trunk now and then.",
         ),
+        _choice(
+            "turns",
+            ("even", "by-gain"),
+            "even",
+            "Which free proposer is asked next: who was asked least; or whose trainings lately brought most for their "
+            "device seconds.",
+        ),
         _whole("quorum", 0, (0, 9), "Reviewers' approvals that a proposal needs before it is trained (0: none)."),
         _flag("inbox", "Whether proposers are shown the ideas that people add while it runs."),
         _whole("cadence.standup_every", 0, (0, 1000), "Finished experiments from one stand-up to the next (0: never)."),

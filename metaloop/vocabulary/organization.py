@@ -11,6 +11,7 @@ from metaloop.vocabulary.space import Value
 RoleKind = Literal["proposer", "reviewer", "merger", "director"]
 Sharing = Literal["own", "team", "all", "standup"]
 Branching = Literal["trunk", "teams"]
+Turns = Literal["even", "by-gain"]
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -52,6 +53,7 @@ class Organization(msgspec.Struct, frozen=True):
     cadence: Cadence = Cadence()
     inbox: bool = False
     control: bool = False
+    turns: Turns = "even"
     digest: str = ""
 
     def of_kind(self, kind: RoleKind) -> tuple[Member, ...]:

@@ -77,10 +77,13 @@ def _member_genes(organization: OrgFile) -> Iterator[Gene]:
 
 
 def _setting_genes(organization: OrgFile) -> Iterator[Gene]:
-    reviewers = sum(entry.count for entry in organization.members if organization.kind(entry) == "reviewer")
+    kinds = Counter(dict.fromkeys(POLICIES, 0))
+    for entry in organization.members:
+        kinds[organization.kind(entry)] += entry.count
+    proposers, reviewers = kinds["proposer"], kinds["reviewer"]
     for knob in ORG_SPACE:
         value = organization.settings[knob.name]
-        if knob.name == "cadence.lookahead":
+        if knob.name == "cadence.lookahead" or (knob.name == "turns" and proposers > 1):
             yield Gene(knob.name, keys_of(knob), knob, value)
         elif knob.name == "quorum" and reviewers:
             most = min(reviewers, int(knob.high or 0))

@@ -12,14 +12,13 @@ from metaloop.meta.mutations.operator import Ground
 MOST_PARTS = 3
 """Specialists that one generalist becomes at once; each of them may be split again."""
 
-
 def split_generalist(draft: Draft, ground: Ground, rng: random.Random) -> Draft | None:
     """An entry of proposers becomes several that share its knob groups out; its members are dealt, each gets one."""
-    wide = [i for i in draft.of_kind("proposer") if _can_focus(draft, i) and len(_focus(draft, i, ground.groups)) > 1]
+    wide = [i for i in draft.of_kind("proposer") if can_focus(draft, i) and len(focus_of(draft, i, ground.groups)) > 1]
     if not wide:
         return None
     index = rng.choice(wide)
-    groups, count = _focus(draft, index, ground.groups), draft.count(index)
+    groups, count = focus_of(draft, index, ground.groups), draft.count(index)
     parts = _deal(groups, rng.randint(2, min(MOST_PARTS, len(groups))), rng)
     entry = draft.entries[index]
     counts = [max(1, count // len(parts) + (turn < count % len(parts))) for turn in range(len(parts))]
@@ -43,23 +42,28 @@ def unite_specialists(draft: Draft, ground: Ground, rng: random.Random) -> Draft
     if not pairs:
         return None
     first, second = rng.choice(pairs)
-    both = {*_focus(draft, first, ground.groups), *_focus(draft, second, ground.groups)}
+    both = {*focus_of(draft, first, ground.groups), *focus_of(draft, second, ground.groups)}
     focus = [group for group in ground.groups if group in both]
-    role = draft.roles[draft.entries[first]["role"]]
     count = max(draft.count(first), draft.count(second))
     if count != draft.count(first):
         draft = draft.put(("members", first, "count"), count)
-    keys = ("members", first, "policy", "focus")
-    if len(focus) == len(ground.groups) and not role.policy.get("focus") and draft.document.node(keys):
-        return draft.drop(keys).take_out(second)
-    return draft.put(keys, focus).take_out(second)
+    return look_at(draft, first, focus, ground.groups).take_out(second)
 
 
-def _can_focus(draft: Draft, index: int) -> bool:
+def look_at(draft: Draft, index: int, focus: list[str], groups: Sequence[str]) -> Draft:
+    """An entry looks at these groups; at all of them without saying so, where its role does not say otherwise."""
+    keys = ("members", index, "policy", "focus")
+    role = draft.roles[draft.entries[index]["role"]]
+    if len(focus) == len(groups) and not role.policy.get("focus") and draft.document.node(keys):
+        return draft.drop(keys)
+    return draft.put(keys, focus)
+
+
+def can_focus(draft: Draft, index: int) -> bool:
     return is_read("proposer", "focus", draft.policy(index))
 
 
-def _focus(draft: Draft, index: int, groups: Sequence[str]) -> list[str]:
+def focus_of(draft: Draft, index: int, groups: Sequence[str]) -> list[str]:
     """The groups that an entry looks at: all, where it names none."""
     named = draft.policy(index)["focus"]
     return [group for group in groups if isinstance(named, tuple) and group in named] if named else list(groups)

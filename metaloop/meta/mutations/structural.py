@@ -12,6 +12,7 @@ from metaloop.files.markdown_edit import same
 from metaloop.files.org_record import OrgFile
 from metaloop.meta.mutations.describe import describe
 from metaloop.meta.mutations.draft import Draft
+from metaloop.meta.mutations.focusing import change_focus
 from metaloop.meta.mutations.members import add_role, duplicate_role, remove_role, swap_role
 from metaloop.meta.mutations.operator import Ground, Mutated
 from metaloop.meta.mutations.specialists import split_generalist, unite_specialists
@@ -60,6 +61,7 @@ STRUCTURAL = (
     Structural("change stand-ups", change_standups),
     Structural("change quorum", change_quorum),
     Structural("change branching", change_branching),
+    Structural("change focus", change_focus),
     Structural("split generalist", split_generalist),
     Structural("unite specialists", unite_specialists),
 )

@@ -113,3 +113,10 @@ def test_drawing_warns_of_nothing() -> None:
         warnings.simplefilter("error")
         ground = Ground({}, (), measured=tuple(measured), pending=(SHIPPED["tpe"],))
         assert Parametric(3).apply(SHIPPED["careful-lab"], ground, random.Random(0)) is not None
+
+
+def test_whose_turn_it_is_matters_among_several_only() -> None:
+    assert "turns" in genome(SHIPPED["daily-standup"])
+    assert "turns" not in genome(SHIPPED["solo-greedy"])
+    child = mutate(SHIPPED["daily-standup"], {"turns": "by-gain"})
+    assert child.to_organization().turns == "by-gain"

@@ -21,7 +21,7 @@ EACH_IN_THE_SUITE = 150
 
 def test_names_are_unique_and_the_null_mutation_comes_first() -> None:
     names = [mutation.name for mutation in MUTATIONS]
-    assert len(names) == len(set(names)) == 16
+    assert len(names) == len(set(names)) == 17
     assert names[0] == "null"
 
 

@@ -1,0 +1,82 @@
+"""Structural edit of where proposers look: the knob groups in a proposer's focus, drawn near or learned from all.
+
+Half of the draws take one or two groups into view or out of it. The others ask a tree-structured Parzen estimator
+(Watanabe, arXiv:2304.11127) which groups the better organizations with this role look at, all at once: which groups
+pay together is not seen one at a time.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Iterator, Sequence
+
+from metaloop.files.org_record import OrgFile
+from metaloop.files.role_file import effective_policy
+from metaloop.meta.mutations.draft import Draft
+from metaloop.meta.mutations.operator import Ground
+from metaloop.meta.mutations.specialists import can_focus, focus_of, look_at
+
+MOST_TURNED = 2
+"""Knob groups that come into view or leave it at once."""
+LEARNED = 0.5
+"""Share of the draws that are learned, once :data:`STARTUP` organizations with the role are measured."""
+STARTUP = 4
+MOST_DRAWS = 20
+"""Draws until one differs from what is."""
+
+
+def change_focus(draft: Draft, ground: Ground, rng: random.Random) -> Draft | None:
+    """An entry of proposers looks at other knob groups; one at least stays."""
+    able = [index for index in draft.of_kind("proposer") if can_focus(draft, index)]
+    if not able or len(ground.groups) < 2:
+        return None
+    index = rng.choice(able)
+    before = focus_of(draft, index, ground.groups)
+    known = list(_known(draft.entries[index]["role"], ground))
+    if len(known) >= STARTUP and rng.random() < LEARNED:
+        focus = _learned(before, known, ground, rng)
+    else:
+        turned = rng.sample(ground.groups, rng.randint(1, MOST_TURNED))
+        focus = [group for group in ground.groups if (group in before) != (group in turned)]
+    return look_at(draft, index, focus, ground.groups) if focus else None
+
+
+def _known(role: str, ground: Ground) -> Iterator[tuple[frozenset[str], float]]:
+    """What the first entry of the role looks at in every measured organization that has it, and its gain."""
+    for organization, gain in ground.measured:
+        groups = _looks_at(organization, role, ground.groups)
+        if groups:
+            yield groups, gain
+
+
+def _looks_at(organization: OrgFile, role: str, groups: Sequence[str]) -> frozenset[str]:
+    for entry in organization.members:
+        if entry.role == role and organization.kind(entry) == "proposer":
+            named = effective_policy(organization.roles[role], entry.policy)["focus"]
+            return frozenset(named if isinstance(named, tuple) and named else groups)
+    return frozenset()
+
+
+def _learned(
+    before: Sequence[str], known: Sequence[tuple[frozenset[str], float]], ground: Ground, rng: random.Random
+) -> list[str]:
+    """A set of groups by TPE that differs from ``before``; empty where it finds none."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    flag = optuna.distributions.CategoricalDistribution((False, True))
+    space: dict[str, optuna.distributions.BaseDistribution] = dict.fromkeys(ground.groups, flag)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(seed=rng.getrandbits(32), n_startup_trials=STARTUP, multivariate=True)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for groups, gain in known:
+        params = {group: group in groups for group in ground.groups}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=gain))
+    for _ in range(MOST_DRAWS):
+        drawn = study.ask(space).params
+        focus = [group for group in ground.groups if drawn[group]]
+        if focus and focus != list(before):
+            return focus
+    return []
