@@ -38,6 +38,10 @@ class FileError(MetaloopError):
         where = f"{path}:{line}" if line is not None else f"{path}"
         super().__init__(f"{where}: {message}")
 
+    def __reduce__(self) -> tuple[type[FileError], tuple[Path, int | None, str]]:
+        """An error comes back from another process as what it was; by default it would be made of its one line."""
+        return type(self), (self.path, self.line, self.message)
+
 
 class RoleFileError(FileError):
     """A role file does not follow the format."""

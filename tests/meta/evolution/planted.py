@@ -32,7 +32,7 @@ def run_terms(backend: str, seed: int, seeds: int, gpu_hours: float = 0.02) -> R
 
 
 def evolution_terms(**changes: object) -> EvolutionTerms:
-    inner = Rung("inner", run_terms("sim", 0, 24), 8, 8, 24, 8, 0.05)
+    inner = Rung("inner", run_terms("sim", 0, 24), 12, 8, 24, 8, 0.05)
     short = Rung("short", run_terms("ray", 500_000, 3, 0.01), 2, 2, 3, 1, 0.05)
     terms = EvolutionTerms(
         name="evolved",
@@ -40,7 +40,7 @@ def evolution_terms(**changes: object) -> EvolutionTerms:
         controls=CONTROLS,
         final_controls=CONTROLS[:2],
         generations=4,
-        population=8,
+        population=12,
         opening_blocks=6,
         inner=inner,
         rungs=(short,),
