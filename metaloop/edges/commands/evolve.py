@@ -46,7 +46,7 @@ def _counts(*options: tuple[str, int, int, str]) -> Callable[[F], F]:
     "beside the first].",
 )
 @_counts(
-    ("--generations", 0, 8, "Simulated races of children against the champion."),
+    ("--generations", 0, 16, "Simulated races of children against the champion."),
     ("--population", 1, 12, "Children in a generation."),
     ("--opening-blocks", 2, 24, "Simulated seeds on which everyone that is given runs first."),
     ("--inner-blocks", 12, 160, "Most simulated seeds of a generation's race."),

@@ -12,6 +12,7 @@ from metaloop.meta.mutations.operator import Ground
 MOST_PARTS = 3
 """Specialists that one generalist becomes at once; each of them may be split again."""
 
+
 def split_generalist(draft: Draft, ground: Ground, rng: random.Random) -> Draft | None:
     """An entry of proposers becomes several that share its knob groups out; its members are dealt, each gets one."""
     wide = [i for i in draft.of_kind("proposer") if can_focus(draft, i) and len(focus_of(draft, i, ground.groups)) > 1]
