@@ -18,7 +18,14 @@ ROOT = Path(__file__).parents[2]
 ROLES = sorted((ROOT / "roles").glob("*.md"))
 ORGS = sorted(path.parent for path in (ROOT / "orgs").glob("*/ORG.md"))
 CONTROLS = {"no-op", "random-search", "solo-greedy", "tpe"}
-NAMES = CONTROLS | {"bold-startup", "careful-lab", "daily-standup", "scout-and-refine", "specialists"}
+NAMES = CONTROLS | {
+    "bold-startup",
+    "careful-lab",
+    "daily-standup",
+    "scout-and-climb",
+    "scout-and-refine",
+    "specialists",
+}
 
 
 @pytest.mark.parametrize("path", ROLES, ids=lambda path: path.stem)
