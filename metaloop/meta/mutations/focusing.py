@@ -8,20 +8,19 @@ pay together is not seen one at a time.
 from __future__ import annotations
 
 import random
-import warnings
 from collections.abc import Iterator, Sequence
 
 from metaloop.files.org_record import OrgFile
 from metaloop.files.role_file import effective_policy
 from metaloop.meta.mutations.draft import Draft
 from metaloop.meta.mutations.operator import Ground
+from metaloop.meta.mutations.parametric import STARTUP, draw_subsets
 from metaloop.meta.mutations.specialists import can_focus, focus_of, look_at
 
 MOST_TURNED = 2
 """Knob groups that come into view or leave it at once."""
 LEARNED = 0.5
-"""Share of the draws that are learned, once :data:`STARTUP` organizations with the role are measured."""
-STARTUP = 4
+"""Share of the draws that are learned, once as many organizations with the role are measured as TPE asks for."""
 MOST_DRAWS = 20
 """Draws until one differs from what is."""
 
@@ -62,21 +61,8 @@ def _learned(
     before: Sequence[str], known: Sequence[tuple[frozenset[str], float]], ground: Ground, rng: random.Random
 ) -> list[str]:
     """A set of groups by TPE that differs from ``before``; empty where it finds none."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    flag = optuna.distributions.CategoricalDistribution((False, True))
-    space: dict[str, optuna.distributions.BaseDistribution] = dict.fromkeys(ground.groups, flag)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(seed=rng.getrandbits(32), n_startup_trials=STARTUP, multivariate=True)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    for groups, gain in known:
-        params = {group: group in groups for group in ground.groups}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=gain))
-    for _ in range(MOST_DRAWS):
-        drawn = study.ask(space).params
-        focus = [group for group in ground.groups if drawn[group]]
+    for drawn in draw_subsets(ground.groups, known, MOST_DRAWS, rng):
+        focus = [group for group in ground.groups if group in drawn]
         if focus and focus != list(before):
             return focus
     return []

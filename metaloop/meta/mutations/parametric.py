@@ -140,6 +140,13 @@ def draw(
 def _study(
     seed: int, knobs: Mapping[str, Knob], measured: Sequence[tuple[OrgFile, float]], pending: Sequence[OrgFile]
 ) -> optuna.Study:
+    study = _empty_study(seed, group=True)
+    study.add_trials([as_trial(organization, knobs, gain) for organization, gain in measured])
+    study.add_trials([as_trial(organization, knobs, None) for organization in pending])
+    return study
+
+
+def _empty_study(seed: int, group: bool) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -149,13 +156,28 @@ def _study(
             seed=seed,
             n_startup_trials=STARTUP,
             multivariate=True,
-            group=True,
+            group=group,
             constant_liar=True,
         )
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    study.add_trials([as_trial(organization, knobs, gain) for organization, gain in measured])
-    study.add_trials([as_trial(organization, knobs, None) for organization in pending])
-    return study
+    return optuna.create_study(direction="maximize", sampler=sampler)
+
+
+def draw_subsets(
+    names: Sequence[str], measured: Sequence[tuple[frozenset[str], float]], draws: int, rng: random.Random
+) -> Iterator[frozenset[str]]:
+    """Subsets of ``names`` by TPE, from subsets that were measured, with their gains (bpb, larger is better)."""
+    import optuna
+
+    present: dict[str, optuna.distributions.BaseDistribution] = dict.fromkeys(
+        names, optuna.distributions.CategoricalDistribution((False, True))
+    )
+    study = _empty_study(rng.getrandbits(32), group=False)
+    for subset, gain in measured:
+        params = {name: name in subset for name in names}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=present, value=gain))
+    for _ in range(draws):
+        drawn = study.ask(present).params
+        yield frozenset(name for name in names if drawn[name])
 
 
 def as_trial(organization: OrgFile, knobs: Mapping[str, Knob], gain: float | None) -> optuna.trial.FrozenTrial:

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from metaloop.files.org_file import OrgFile
-from metaloop.meta.mutations.focusing import STARTUP
+from metaloop.meta.mutations.parametric import STARTUP
 from tests.meta.mutations.small import diff, ground, named, outcomes, small
 from tests.mutated import GROUPS, SHIPPED
 
