@@ -80,9 +80,14 @@ def cli() -> None:
     """
 
 
+def limit_threads() -> None:
+    """One thread for small matrices, as :data:`THREADS` says why; to be called before numpy is imported."""
+    os.environ.setdefault(THREADS, "1")
+
+
 def main() -> None:
     """Entry point: errors that a person can mend become one line and exit code 2."""
-    os.environ.setdefault(THREADS, "1")
+    limit_threads()
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

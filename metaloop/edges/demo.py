@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from metaloop.edges.cli import limit_threads
 from metaloop.edges.commands.evolve import evolve_command
 from metaloop.edges.commands.options import default_out
 from metaloop.edges.commands.run import run_command
@@ -46,6 +47,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    limit_threads()
     try:
         main()
     except MetaloopError as error:

@@ -170,13 +170,13 @@ nobody reads changes nothing."""
 
 def is_read(kind: RoleKind, name: str, policy: Mapping[str, Value | tuple[str, ...]]) -> bool:
     """Whether a member with this whole policy ever looks at the entry ``name``."""
-    strategies = READ_BY[kind].get(name)
     if name in ("screen_keep", "screen_margin") and not policy["screen_fraction"]:
-        return False
-    if name == "batch_size" and policy["strategy"] != "batch" and not policy["near_miss"]:
         return False
     if name == "screen_margin" and float(policy["screen_keep"]) < 1.0:  # type: ignore[arg-type]
         return False
+    if name == "batch_size" and policy["strategy"] != "batch" and not policy["near_miss"]:
+        return False
+    strategies = READ_BY[kind].get(name)
     return strategies is None or policy["strategy"] in strategies
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from metaloop.edges.tracking import finish_tracker, start_page, start_tracker, tracking_uri
-from metaloop.edges.tracking.images import Point, RunImage, images
+from metaloop.edges.tracking.images import Point, RunImage, images, org_run_images
 from metaloop.edges.tracking.knobs import flatten
 from metaloop.edges.tracking.publisher import FOLDER_TAG, Publisher
 from metaloop.edges.tracking.views import views
 from metaloop.files.org_file import load_organization
-from metaloop.files.run_folder import RunFolder
+from metaloop.files.run_folder import RunFolder, write_json
 from tests.meta.synthetic_run import PROFILES, write_run
 
 SHORT_S = 12.0
@@ -74,6 +75,23 @@ def test_an_unfinished_org_run_has_series_but_no_verdict(tmp_path: Path) -> None
     assert set(under_way.series) == {"val_bpb", "best_val_bpb"}
     assert by_key["meta"].ends is None
     assert by_key["solo-greedy"].ends is not None
+
+
+def test_the_same_seed_on_two_stages_is_two_org_runs(tmp_path: Path) -> None:
+    """An evolution's winner is confirmed twice on the same seeds, the second time with half of the GPU-hours."""
+    whole = write_run(tmp_path / "confirmation", PROFILES[:2], budget_s=SHORT_S)
+    half = write_run(tmp_path / "half", PROFILES[:1], budget_s=SHORT_S / 2)
+    write_json(half.terms, replace(half.read_terms(), gpu_hours=0.5 * half.read_terms().gpu_hours))
+    found = [image for stage in (whole, half) for image in org_run_images(stage)]
+    keys = [image.key for image in found]
+    assert len(set(keys)) == len(keys)
+    assert {"confirmation/solo-greedy/seed-0", "half/solo-greedy/seed-0"} <= set(keys)
+    seen = {profile.name for profile in PROFILES[:2]}
+    for image in found:
+        assert image.parent in seen
+        seen.add(image.key)
+    granted = {image.key: image.params["gpu_hours_granted"] for image in found if image.tags["level"] == "org run"}
+    assert granted["half/solo-greedy/seed-0"] != granted["confirmation/solo-greedy/seed-0"]
 
 
 def test_knobs_give_every_organization_the_same_columns(tmp_path: Path) -> None:

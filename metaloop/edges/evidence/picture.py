@@ -101,6 +101,7 @@ def _arrival(axes: Axes, world: World) -> None:
         fontsize=8.5,
         color=SOFT,
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
+        zorder=1.5,  # over the bands and under the curves, which it would otherwise interrupt
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from metaloop.edges.report.story import Story, Training, describe, tell
 from metaloop.edges.tracking.knobs import flatten
@@ -72,11 +73,16 @@ def images(path: Path) -> Iterator[RunImage]:
 
 
 def org_run_images(folder: RunFolder) -> Iterator[RunImage]:
-    """The org runs and experiments alone, for a parent of the organization's name that is somebody else's image."""
-    results = measure_run(folder.path)
+    """The org runs and experiments alone, for a parent of the organization's name that is somebody else's image.
+
+    Keys and names begin with the folder's name: an organization may run on the same seed in another stage.
+    """
+    results, stage = measure_run(folder.path), folder.path.name
     for organization in results.organizations:
         params = {**_terms(results.terms), **_knobs(folder, organization.name)}
-        yield from _org_runs(folder, organization, params)
+        for image in _org_runs(folder, organization, params):
+            parent = image.parent if image.parent == organization.name else f"{stage}/{image.parent}"
+            yield replace(image, key=f"{stage}/{image.key}", parent=parent, name=f"{stage}: {image.name}")
 
 
 def _org_runs(folder: RunFolder, organization: OrganizationResult, params: Mapping[str, str]) -> Iterator[RunImage]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from metaloop.files.org_record import OrgFile
-from metaloop.files.role_file import effective_policy
 from metaloop.meta.mutations.draft import Draft
 from metaloop.meta.mutations.operator import Ground
 from metaloop.meta.mutations.parametric import STARTUP, draw_subsets
@@ -44,17 +42,11 @@ def change_focus(draft: Draft, ground: Ground, rng: random.Random) -> Draft | No
 def _known(role: str, ground: Ground) -> Iterator[tuple[frozenset[str], float]]:
     """What the first entry of the role looks at in every measured organization that has it, and its gain."""
     for organization, gain in ground.measured:
-        groups = _looks_at(organization, role, ground.groups)
-        if groups:
-            yield groups, gain
-
-
-def _looks_at(organization: OrgFile, role: str, groups: Sequence[str]) -> frozenset[str]:
-    for entry in organization.members:
-        if entry.role == role and organization.kind(entry) == "proposer":
-            named = effective_policy(organization.roles[role], entry.policy)["focus"]
-            return frozenset(named if isinstance(named, tuple) and named else groups)
-    return frozenset()
+        draft = Draft.of(organization)
+        for index in draft.of_kind("proposer"):
+            if draft.entries[index]["role"] == role:
+                yield frozenset(focus_of(draft, index, ground.groups)), gain
+                break
 
 
 def _learned(

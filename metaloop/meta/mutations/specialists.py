@@ -61,6 +61,7 @@ def look_at(draft: Draft, index: int, focus: list[str], groups: Sequence[str]) -
 
 
 def can_focus(draft: Draft, index: int) -> bool:
+    """Whether the strategy of an entry of proposers asks where to look."""
     return is_read("proposer", "focus", draft.policy(index))
 
 
