@@ -72,7 +72,7 @@ class Trainings:
         return len(self.rows) - 1
 
     def evidence(self, most: int) -> Evidence:
-        """The evidence of all trainings, or of ``most``: half of them the best, the others the latest."""
+        """The evidence of all trainings, or of ``most`` (at least 2): half of them the best, the others the latest."""
         bpb = np.array([math.nan if o.bpb is None else o.bpb for o in self.outcomes])
         scored = np.isfinite(bpb)
         readings = np.array(self._readings)
@@ -104,7 +104,10 @@ def _guess(readings: Array, ends: Array, asked: Array) -> Array:
 
 
 def _thinned(every: Evidence, most: int) -> Evidence:
-    best = np.argsort(every.scores, kind="stable")[: most // 2]
+    """The best score is always kept: what was stopped may be guessed to be better, but nobody stands on a guess."""
+    order = np.argsort(every.scores, kind="stable")
+    surest = order[every.scored[order]][:1]
+    best = np.concatenate([surest, order[~np.isin(order, surest)]])[: most // 2]
     rest = np.setdiff1d(np.arange(len(every.rows)), best)
     kept = np.sort(np.concatenate([best, rest[len(rest) - (most - len(best)) :]]))
     return Evidence(*(getattr(every, name)[kept] for name in every.__dataclass_fields__))

@@ -70,6 +70,17 @@ def test_of_too_many_the_best_and_the_latest_are_kept() -> None:
     assert len(kept.rows) == len(kept.scores) == len(kept.noise) == 6
 
 
+@pytest.mark.parametrize("most", [2, 3, 4])
+def test_a_score_is_kept_where_guesses_are_better_and_later(most: int) -> None:
+    """An evolution that had set the memory to 1 died of a proposer that had nothing to stand on."""
+    better = [stopped(number, 2.0) for number in range(2, 9)]
+    kept = seen(trained(1, 4.0, 3.0), *better).evidence(most)
+    assert len(kept.scores) == most
+    assert kept.scored.tolist().count(True) == 1
+    assert min(kept.scores) < 3.0
+    assert kept.scores[kept.scored].tolist() == [3.0]
+
+
 def test_normal_scores_depend_on_ranks_only_and_share_ties() -> None:
     scores = normal_scores(np.array([2.0, math.inf, 1.0, math.inf, 1e9]))
     assert scores[2] < scores[0] < scores[4] < scores[1]

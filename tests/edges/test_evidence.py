@@ -11,7 +11,8 @@ import pytest
 from metaloop.edges.evidence import write_evidence
 from metaloop.edges.evidence.markdown import render
 from metaloop.edges.evidence.phrases import count, p_value, table
-from metaloop.edges.evidence.picture import draw, looks
+from metaloop.edges.evidence.picture import draw, looks, top
+from metaloop.meta.evidence.anytime import Curve
 from metaloop.meta.evidence.importance import Importance
 from metaloop.meta.evidence.report import Evidence, observe
 from tests.meta.evidence.made import around, evidence, results
@@ -115,3 +116,17 @@ def test_numbers_in_words() -> None:
     assert [p_value(v) for v in (None, 0.0, 0.00004, 0.0123, 1.0)] == ["–", "< 0.0001", "< 0.0001", "0.012", "1"]
     assert [count(v) for v in (0, 3.14, 12345.0)] == ["0", "3.1", "12,345"]
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| :-- | --: |\n| 1 | 2 |\n"
+
+
+@pytest.mark.parametrize(
+    ("high", "expected"),
+    [((0.4, 1.1), 1.1), ((1.9, 1.5), 1.9), ((6.0, 1.5), 2.0), ((), 1.0)],
+    ids=["within", "wide", "of two org runs", "of one org run"],
+)
+def test_a_band_gets_room_but_never_so_much_that_means_lie_flat(high: tuple[float, ...], expected: float) -> None:
+    curve = Curve("evolved", 2, (0.2, 1.0), high, high)
+    assert top((curve, Curve("tpe", 2, (0.1, 0.5), (), ()))) == pytest.approx(1.06 * expected)
+
+
+def test_a_picture_of_nothing_has_room() -> None:
+    assert top(()) > 0.0

@@ -20,6 +20,8 @@ PANEL, HEIGHT = 6.4, 4.6
 """Inches of one world."""
 BAND = 0.14
 """Opacity of an interval; controls have half of it."""
+WIDEST_BAND = 2.0
+"""Highest end of an interval that is given room, over the highest mean."""
 LABEL_GAP = 0.052
 """Least distance between two labels, as a share of the panel's height."""
 
@@ -73,13 +75,20 @@ def _panel(axes: Axes, world: World, shown: dict[str, Look]) -> None:
         if curve.low:
             shade = BAND if look.dash == "-" else BAND / 2
             axes.fill_between(hours, curve.low, curve.high, step="post", color=look.colour, alpha=shade, linewidth=0)
-    tops = [value for curve in world.anytime.curves for value in (*curve.mean, *curve.high)]
-    axes.set_ylim(0.0, 1.06 * max([*tops, 1e-6]))
+    axes.set_ylim(0.0, top(world.anytime.curves))
     axes.set_xlim(0.0, hours[-1])
     axes.axvline(world.terms.gpu_hours, color=FAINT, linewidth=1.2)
     _arrival(axes, world)
     _dress(axes, world)
     _labels(axes, world.anytime.curves, hours[-1], shown)
+
+
+def top(curves: tuple[Curve, ...]) -> float:
+    """Room for all means, and for bands as far as they are not so wide (of two org runs, say) that means would lie flat
+    on the ground: those run out of the picture."""
+    means = max([value for curve in curves for value in curve.mean] + [1e-6])
+    bands = max([value for curve in curves for value in curve.high] + [0.0])
+    return 1.06 * max(means, min(bands, WIDEST_BAND * means))
 
 
 def _arrival(axes: Axes, world: World) -> None:
@@ -89,27 +98,18 @@ def _arrival(axes: Axes, world: World) -> None:
     if time is None:
         return
     axes.axhline(time.target_bpb, color=SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
-    said = f"where {time.control} ends"
+    said = f"dotted: where {time.control} ends"
     if time.gpu_hours is not None:
         axes.plot([time.gpu_hours], [time.target_bpb], "o", color=EVOLVED, markersize=7, zorder=4, clip_on=False)
-        said += f": reached after {time.share:.0%} of the budget"
-    axes.annotate(
-        said,
-        (0.0, time.target_bpb),
-        xytext=(3, 3),
-        textcoords="offset points",
-        fontsize=8.5,
-        color=SOFT,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
-        zorder=1.5,  # over the bands and under the curves, which it would otherwise interrupt
-    )
+        said += f", reached after {time.share:.0%} of the budget"
+    axes.annotate(said, (0.0, 1.0), xycoords="axes fraction", xytext=(0, 5), textcoords="offset points", color=SOFT)
 
 
 def _dress(axes: Axes, world: World) -> None:
     runs = sorted({curve.n for curve in world.anytime.curves})
     number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}" if runs else "0"
-    title = f"{world.name}: {target(world.terms)}, n = {number} org runs"
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
+    title = f"{world.name}\n{target(world.terms)}, n = {number} org runs"
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=22)
     axes.set_xlabel("allocated GPU-hours of one org run (line: the budget)", color=SOFT)
     axes.set_ylabel("confirmed gain, best so far (bits per byte)", color=SOFT)
     axes.grid(axis="y", color=FAINT)
