@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
 from metaloop.brains.brain import Fingerprint, fingerprint
 from metaloop.brains.encoding import Array, Encoding, Mask
 from metaloop.vocabulary.records import Outcome, reading
 
-NOISE, GUESS_NOISE = 0.1, 0.4
-"""Variance of a score, and of a score guessed from the beginning of a curve, in units of the scores' own variance."""
+NOISE, GUESS_NOISE = 0.001, 0.01
+"""Variance of a score, and of a score guessed from the beginning of a curve, in units of the scores' own variance. All
+of an org run train on one seed, so that scores differ by hardly anything but their configurations."""
 SLOPE, SLOPE_WEIGHT = 0.5, 0.2
 """Prior of how much of a difference at the look is left at the end, and its weight as a sum of squares (bpb^2)."""
 SHORTEST_S = 1e-3
@@ -23,17 +23,14 @@ _QUANTILE = NormalDist().inv_cdf
 
 @dataclass(frozen=True)
 class Evidence:
-    """Trainings as arrays over n: their ``places`` among all, ``scores`` in bpb (infinite where there is none),
-    ``noise`` in units of the scores' variance, ``log_seconds`` of whole trainings; which have a score of their own,
-    and which were ``stopped``."""
+    """Trainings as arrays over n: ``scores`` in bpb (infinite where there is none), ``noise`` in units of the scores'
+    variance, ``log_seconds`` of whole trainings, and which have a score of their own."""
 
-    places: npt.NDArray[np.intp]
     rows: Array
     scores: Array
     noise: Array
     log_seconds: Array
     scored: Mask
-    stopped: Mask
 
 
 class Trainings:
@@ -84,7 +81,7 @@ class Trainings:
             scores[guessed] = _guess(readings[known], bpb[known], readings[guessed])
         noise = np.where(scored, NOISE, GUESS_NOISE)
         seconds = self._log_seconds(scored | stopped)
-        every = Evidence(np.arange(len(bpb)), np.array(self.rows), scores, noise, seconds, scored, stopped)
+        every = Evidence(np.array(self.rows), scores, noise, seconds, scored)
         return every if len(bpb) <= most else _thinned(every, most)
 
     def _log_seconds(self, known: Mask) -> Array:

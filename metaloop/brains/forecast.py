@@ -27,11 +27,6 @@ class Forecast:
         """The rows of the best scores, at most ``count``, best first."""
         return self._evidence.rows[self._order[: min(count, int(self._evidence.scored.sum()))]]
 
-    def stopped_places(self) -> list[int]:
-        """The places among all trainings of those that were stopped."""
-        places: list[int] = self._evidence.places[self._evidence.stopped].tolist()
-        return places
-
     def value(self, rows: Array) -> Array:
         """Logarithm of the expected improvement (in ranks) per second, for each of ``rows`` (m,)."""
         mean, spread = self._model.predict(rows)

@@ -15,7 +15,7 @@ import numpy as np
 
 from metaloop.brains.encoding import Array, Encoding
 
-ADDITIVE, SMOOTH = 0.6, 0.4
+ADDITIVE, SMOOTH = 0.5, 0.5
 """Prior variance of the sum over knobs and of the smooth rest, in units of the targets' variance."""
 ROUNDS = 2
 """EM steps; more of them overfit a few dozen trainings."""

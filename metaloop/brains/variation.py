@@ -1,8 +1,8 @@
-"""New configurations from old ones: whole draws and mutated children, as far away as has paid.
+"""New configurations from old ones: whole draws, and mutated children from one knob to all, near and far.
 
-The *reach* of a candidate is how far it is from the nearest of the best, in one of four classes. Where the baseline is
-poor, far ones do well; where the baseline is good or the space is full of cliffs, only near ones do. So a class is left
-out while its members do well much less often than those of another: Thompson's rule (1933).
+The *reach* of a candidate is how far it is from the nearest of the best, in one of four classes. Where the space is
+full of cliffs only near ones train to their end, and a regression does not see that soon. So a class is left out
+while its members fail much more often than those of another: Thompson's rule (1933).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ SPREAD = 3.0
 MIXED = 0.3
 """Share of the children that take each knob from either of two parents (uniform crossover: Syswerda 1989)."""
 HOPELESS = 0.5
-"""A reach is left out while its rate of success is below this share of the best one's."""
+"""A reach is left out while its rate of trainings that did not fail is below this share of the best one's."""
 FADE = 0.95
-"""What is left of a reach's earlier record with each new member: what paid at first need not pay later."""
+"""What is left of a reach's earlier record with each new member: what failed at first need not fail later."""
 
 
 def reach_of(encoding: Encoding, rows: Array, anchors: Array) -> npt.NDArray[np.intp]:
@@ -36,18 +36,18 @@ def reach_of(encoding: Encoding, rows: Array, anchors: Array) -> npt.NDArray[np.
 
 
 class Reaches:
-    """How often candidates of each reach did well, older ones counting less."""
+    """How often candidates of each reach failed, older ones counting less."""
 
     def __init__(self) -> None:
         self._record = np.ones((len(DISTANCES) + 1, 2))
 
-    def note(self, reach: int, won: bool) -> None:
+    def note(self, reach: int, failed: bool) -> None:
         """Take in what became of a candidate."""
         self._record[reach] = 1.0 + FADE * (self._record[reach] - 1.0)
-        self._record[reach, 0 if won else 1] += 1.0
+        self._record[reach, 1 if failed else 0] += 1.0
 
     def allowed(self, generator: np.random.Generator) -> Mask:
-        """The classes that, by one draw of the rates of success, are not far behind the best of them."""
+        """The classes that, by one draw of their rates, are not far behind the best of them."""
         drawn = generator.beta(self._record[:, 0], self._record[:, 1])
         allowed: Mask = drawn >= HOPELESS * drawn.max()
         return allowed

@@ -36,6 +36,15 @@ def find_library(folder: Path) -> Path | None:
     return None
 
 
+def organizations_at(path: Path) -> list[Path]:
+    """The folder of the organization that ``path`` (or its ORG.md) is; of a folder of organizations, theirs; of anything
+    else the path itself."""
+    if path.name == ORG_FILE:
+        return [path.parent]
+    inside = [] if (path / ORG_FILE).exists() else sorted(file.parent for file in path.glob(f"*/{ORG_FILE}"))
+    return inside or [path]
+
+
 def find_role(name: str, folder: Path | None, library: Path | None) -> Path | None:
     """The file of a role: the folder's own shadows the library's."""
     for place in (folder, library):

@@ -59,7 +59,11 @@ _PROPOSER = Space(
             "Below 1, in place of the margin: only this share goes on, the best of all curves so far at that point.",
         ),
         _whole(
-            "plateau_after", 15, (1, 200), "explore: experiments without a merge that count as a plateau.", log=True
+            "plateau_after",
+            15,
+            (1, 200),
+            "explore, bayes: experiments without a merge that count as a plateau; bayes then looks beyond its focus.",
+            log=True,
         ),
         _real("broaden_factor", 2.0, (1.0, 5.0), "explore: factor on boldness and changes for each plateau length."),
         _whole("startup_trials", 10, (1, 100), "tpe, bayes: random draws before the model is trusted.", log=True),
@@ -147,7 +151,7 @@ READ_BY: Mapping[RoleKind, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "follow_wins": _STEPPING,
             "idea_share": _DRAWING,
             "memory": ("bayes", *_STEPPING),
-            "plateau_after": ("explore",),
+            "plateau_after": ("explore", "bayes"),
             "broaden_factor": ("explore",),
             "startup_trials": ("tpe", "bayes"),
             "focus": _DRAWING,
@@ -175,6 +179,8 @@ def is_read(kind: RoleKind, name: str, policy: Mapping[str, Value | tuple[str, .
     if name == "screen_margin" and float(policy["screen_keep"]) < 1.0:  # type: ignore[arg-type]
         return False
     if name == "batch_size" and policy["strategy"] != "batch" and not policy["near_miss"]:
+        return False
+    if name == "plateau_after" and policy["strategy"] == "bayes" and not policy.get("focus"):
         return False
     strategies = READ_BY[kind].get(name)
     return strategies is None or policy["strategy"] in strategies

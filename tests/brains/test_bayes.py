@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import random
-
 import msgspec
 
 from metaloop.brains.registry import make_brain
-from metaloop.vocabulary.decisions import Observation, Propose
+from metaloop.vocabulary.decisions import Observation, Propose, Steering
 from metaloop.vocabulary.records import Config, CurvePoint, Outcome
 from tests.brains import worlds as w
 from tests.brains.objective import Loop, Objective, member
-
-SCREENING = {"startup_trials": 2, "screen_fraction": 0.25}
 
 
 def trained(number: int, lr: float, bpb: float, at_look: float) -> Outcome:
@@ -39,18 +35,6 @@ def scored(count: int = 8) -> tuple[Outcome, ...]:
     )
 
 
-def surveyed(count: int = 25) -> tuple[Outcome, ...]:
-    """Whole draws of middling scores."""
-    rng = random.Random(3)
-    made = [w.BASELINE]
-    for number in range(1, count):
-        bpb = 2.1 + rng.random()
-        curve = (CurvePoint(0.25, 1.0, bpb + 1.0), CurvePoint(1.0, 4.0, bpb))
-        changes = {knob.name: knob.sample(rng) for knob in w.SPACE}
-        made.append(w.outcome(number, changes, bpb - w.BASE_BPB, curve=curve, seconds=4.0))
-    return tuple(made)
-
-
 def far(changes: Config) -> int:
     """Knobs that differ from the baseline."""
     return sum(value != w.DEFAULTS[name] for name, value in changes.items())
@@ -74,40 +58,41 @@ def test_a_proposal_names_every_knob_in_focus() -> None:
         assert set(narrow.changes) == {"lr", "beta"}
 
 
+def test_its_own_focus_is_open_once_nothing_was_merged_for_long() -> None:
+    brain = make_brain(
+        member("proposer", strategy="bayes", startup_trials=2, focus=("optimizer",), plateau_after=10), w.SPACE, 1, ()
+    )
+    lasting = [(0, 9), (1, 10), (2, 0)]
+    named = []
+    for index, since in lasting:
+        made = brain.decide(msgspec.structs.replace(w.propose(index, scored()), since_merge=since))
+        assert isinstance(made, Propose)
+        named.append(set(made.changes))
+    assert named == [{"lr", "beta"}, set(w.DEFAULTS), set(w.DEFAULTS)], "for good: a merge does not close it again"
+
+
+def test_a_directors_focus_holds_beyond_its_own() -> None:
+    observation = msgspec.structs.replace(
+        w.propose(0, scored()), since_merge=10, steering=Steering(focus=("architecture",))
+    )
+    made = proposal(observation, startup_trials=2, focus=("optimizer",), plateau_after=10)
+    assert made.changes
+    assert {w.SPACE[name].group for name in made.changes} == {"architecture"}
+
+
 def test_it_predicts_an_improvement_in_bpb() -> None:
     made = proposal(w.propose(0, scored()), startup_trials=2)
     assert made.predicted_delta is not None
     assert -0.2 < made.predicted_delta < 0.2
 
 
-def test_a_promising_training_that_was_stopped_is_trained_to_its_end_unscreened() -> None:
-    news = (*surveyed(), stopped(40, 0.031, 2.0))
-    made = [proposal(w.propose(index, news), **SCREENING) for index in range(30)]
-    again = [p for p in made if p.screen_fraction == 0.0]
-    assert again
-    for each in again:
-        assert {n: v for n, v in each.changes.items() if v != w.DEFAULTS[n]} == {"lr": 0.031}
-
-
-def test_a_hopeless_one_is_not() -> None:
-    made = proposal(w.propose(0, (*surveyed(), stopped(40, 0.9, 9.0))), **SCREENING)
-    assert made.changes["lr"] != 0.9
-    assert made.screen_fraction == 0.25
-
-
-def test_a_second_chance_on_its_way_is_not_given_again() -> None:
-    news = (*surveyed(), stopped(40, 0.031, 2.0))
-    made = proposal(w.propose(0, news, pending=({"lr": 0.031},)), **SCREENING)
-    assert made.screen_fraction == 0.25
-
-
-def test_what_lies_outside_its_focus_gets_no_second_chance() -> None:
-    elsewhere = msgspec.structs.replace(
-        stopped(40, 0.031, 2.0), config={"depth": 7, "lr": 0.031}, changes={"depth": 7, "lr": 0.031}
-    )
-    made = proposal(w.propose(0, (*surveyed(), elsewhere)), focus=("optimizer",), **SCREENING)
-    assert set(made.changes) == {"beta", "lr"}
-    assert made.screen_fraction == 0.25
+def test_what_was_stopped_counts_with_what_its_curve_promises() -> None:
+    """Nothing at a low rate reads badly, everything at a high one well: it looks where it reads well."""
+    low = [stopped(number, 0.0001 * number, 9.0) for number in range(20, 28)]
+    high = [stopped(number, 0.5 + number / 100, 3.0) for number in range(30, 38)]
+    news = (w.outcome(0, {}, 0.0, seconds=4.0), trained(1, 0.02, 2.0, 4.0), *low, *high)
+    rates = [proposal(w.propose(index, news), startup_trials=2).changes["lr"] for index in range(9)]
+    assert sum(float(rate) > 0.02 for rate in rates) >= 7  # type: ignore[arg-type]
 
 
 def test_memory_bounds_the_trainings_that_are_fitted() -> None:
@@ -123,14 +108,16 @@ class Cliffs(Objective):
 
 
 def test_where_far_draws_fail_it_comes_to_step_near() -> None:
-    late = []
-    for seed in range(3):
+    """On twelve of these landscapes 65 in 100 late trainings fail; without the guard of the reaches 85 to 95 in 100."""
+    late, gained = [], []
+    for seed in range(6):
         loop = Loop(Cliffs(seed), member("proposer", strategy="bayes", startup_trials=4, memory=200), seed=seed)
-        loop.run(45)
+        gained.append(loop.run(45))
         failed = [outcome.bpb is None for outcome in loop.outcomes]
         assert sum(failed[1:5]) == 4
         late.append(sum(failed[-20:]))
-    assert sum(late) < 30, "half of what it does late has a score, where every draw fails"
+    assert sum(late) < 0.8 * 20 * 6, "where every draw fails, of what it does late some has a score"
+    assert sum(gained) > 6 * 0.08
 
 
 def test_it_is_far_better_than_random_on_the_synthetic_target() -> None:

@@ -38,7 +38,7 @@ def test_what_was_stopped_is_guessed_from_those_that_went_on() -> None:
     evidence = seen(*pairs, stopped(20, 9.5)).evidence(99)
     assert evidence.scores[-1] == pytest.approx(2.0 + 0.6 * 5.5, abs=0.02)
     assert evidence.noise.tolist() == [NOISE] * 7 + [GUESS_NOISE]
-    assert evidence.stopped.tolist() == [False] * 7 + [True]
+    assert evidence.scored.tolist() == [True] * 7 + [False]
 
 
 def test_with_one_to_compare_half_of_a_difference_is_left_at_the_end() -> None:
@@ -54,7 +54,7 @@ def test_a_stopped_training_would_have_gone_on_at_its_pace_and_a_failed_one_tell
     assert evidence.scores[2] == math.inf
 
 
-def test_a_second_chance_replaces_the_guess_and_nothing_replaces_a_score() -> None:
+def test_a_score_replaces_the_guess_and_nothing_replaces_a_score() -> None:
     trainings = seen(trained(1, 4.0, 3.0), stopped(2, 5.0))
     ended = msgspec.structs.replace(stopped(2, 5.0), state="ok", bpb=2.5)
     assert trainings.take(stopped(2, 5.0)) is None
@@ -65,8 +65,9 @@ def test_a_second_chance_replaces_the_guess_and_nothing_replaces_a_score() -> No
 
 def test_of_too_many_the_best_and_the_latest_are_kept() -> None:
     outcomes = [trained(i, 5.0, 2.0 + (i if i != 3 else 0.5)) for i in range(1, 21)]
-    kept = seen(*outcomes).evidence(6)
-    assert kept.places.tolist() == [0, 1, 2, 17, 18, 19]
+    every = seen(*outcomes)
+    kept = every.evidence(6)
+    assert kept.rows.tolist() == [every.rows[i].tolist() for i in (0, 1, 2, 17, 18, 19)]
     assert len(kept.rows) == len(kept.scores) == len(kept.noise) == 6
 
 

@@ -65,15 +65,15 @@ def test_bolder_steps_are_longer() -> None:
     assert moved(0.4) > 1.3 * moved(0.02)
 
 
-def test_a_reach_that_only_loses_is_left_out_until_all_lose() -> None:
+def test_a_reach_that_only_fails_is_left_out_until_all_fail() -> None:
     reaches = Reaches()
     for _ in range(30):
-        reaches.note(3, won=False)
-        reaches.note(0, won=True)
+        reaches.note(3, failed=True)
+        reaches.note(0, failed=False)
     draws = [reaches.allowed(np.random.default_rng(seed)) for seed in range(50)]
     assert all(allowed[0] for allowed in draws)
     assert sum(allowed[3] for allowed in draws) < 5
     for _ in range(200):
         for reach in range(3):
-            reaches.note(reach, won=False)
+            reaches.note(reach, failed=True)
     assert sum(reaches.allowed(np.random.default_rng(seed))[3] for seed in range(50)) > 25

@@ -111,6 +111,14 @@ def test_broken_files_get_one_line_and_exit_code_2(path: str, old: str, new: str
     assert line.startswith(f"{path}{expected}")
 
 
+def test_organizations_one_folder_further_down_are_checked_too(home: Path):
+    (home / "orgs" / "evolved" / "child").mkdir(parents=True)
+    (home / "orgs" / "evolved" / "child" / "ORG.md").write_text(ORG.replace("name: lab", "name: child"))
+    result = CliRunner().invoke(check_command, [])
+    assert result.exit_code == 0, result.output
+    assert [line.split()[1] for line in result.stdout.splitlines()][:2] == ["orgs/evolved/child", "orgs/lab"]
+
+
 def test_bytes_that_are_no_text():
     Path(ROLE_PATH).write_bytes(b"---\nname: walk\xe9r\n---\n")
     assert check(ROLE_PATH).stderr == f"{ROLE_PATH}:2: found byte 0xe9, expected UTF-8. Save it as UTF-8.\n"

@@ -25,7 +25,7 @@ from metaloop.vocabulary.seeds import python_stream
 from tests.execution.trainer_contract import TrainerContract
 
 ROOT = Path(__file__).resolve().parents[2]
-ORGANIZATIONS = sorted(path.parent for path in (ROOT / "orgs").glob("*/ORG.md"))
+ORGANIZATIONS = sorted(path.parent for path in (ROOT / "orgs").rglob("ORG.md"))
 
 
 def spec(data: str, preset: str = "h100-5min") -> TrainerSpec:

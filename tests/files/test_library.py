@@ -16,7 +16,7 @@ from nanogpt.knobs import GROUPS
 
 ROOT = Path(__file__).parents[2]
 ROLES = sorted((ROOT / "roles").glob("*.md"))
-ORGS = sorted(path.parent for path in (ROOT / "orgs").glob("*/ORG.md"))
+ORGS = sorted(path.parent for path in (ROOT / "orgs").rglob("ORG.md"))
 CONTROLS = {"no-op", "random-search", "solo-greedy", "tpe"}
 NAMES = CONTROLS | {
     "bold-startup",

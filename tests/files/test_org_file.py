@@ -18,6 +18,7 @@ from metaloop.files.org_file import (
     write_files,
     write_whole,
 )
+from metaloop.files.org_reader import organizations_at
 from metaloop.vocabulary.errors import FileError, OrgFileError
 
 ORG = """\
@@ -236,3 +237,22 @@ def test_focus_of_a_role_file_points_there():
     org = read_organization(write())
     with pytest.raises(FileError, match=r"^roles/walker\.md:7: "):
         check_focus(org.to_organization(), ("optimizer",), org)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("lab", ["lab"]),
+        ("lab/ORG.md", ["lab"]),
+        (".", ["lab", "other"]),
+        ("evolved", ["evolved/child"]),
+        ("empty", ["empty"]),
+        ("nowhere", ["nowhere"]),
+    ],
+)
+def test_a_path_stands_for_the_organizations_in_it(path: str, found: list[str], tmp_path: Path) -> None:
+    for name in ("lab", "other", "evolved/child"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "ORG.md").touch()
+    (tmp_path / "empty").mkdir()
+    assert organizations_at(tmp_path / path) == [tmp_path / name for name in found]

@@ -20,6 +20,10 @@ from metaloop.vocabulary.space import Value
         ("proposer", "screen_margin", {"screen_fraction": 0.25, "screen_keep": 0.5}, False),
         ("proposer", "screen_keep", {"screen_fraction": 0.0}, False),
         ("proposer", "screen_keep", {"screen_fraction": 0.25}, True),
+        ("proposer", "plateau_after", {"strategy": "explore"}, True),
+        ("proposer", "plateau_after", {"strategy": "local", "focus": ("batch",)}, False),
+        ("proposer", "plateau_after", {"strategy": "bayes", "focus": ()}, False),
+        ("proposer", "plateau_after", {"strategy": "bayes", "focus": ("batch",)}, True),
         ("merger", "batch_size", {"strategy": "greedy", "near_miss": 0.0}, False),
         ("merger", "batch_size", {"strategy": "greedy", "near_miss": 0.01}, True),
         ("merger", "batch_size", {"strategy": "batch", "near_miss": 0.0}, True),
@@ -27,5 +31,5 @@ from metaloop.vocabulary.space import Value
         ("reviewer", "novelty", {}, True),
     ],
 )
-def test_what_is_read(kind: RoleKind, name: str, policy: dict[str, Value], read: bool) -> None:
+def test_what_is_read(kind: RoleKind, name: str, policy: dict[str, Value | tuple[str, ...]], read: bool) -> None:
     assert is_read(kind, name, {**defaults(kind), **policy}) is read

@@ -11,7 +11,7 @@ import msgspec
 
 from metaloop.files.markdown import shown
 from metaloop.files.org_file import ORG_FILE, organization_faults, read_organization
-from metaloop.files.org_reader import no_organization
+from metaloop.files.org_reader import no_organization, organizations_at
 from metaloop.files.role_file import load_role, role_faults
 from metaloop.vocabulary.errors import FileError, UsageError
 
@@ -78,7 +78,7 @@ def _targets(paths: Iterable[Path]) -> Iterator[Path]:
 def _inside(folder: Path) -> Iterator[Path]:
     """The organizations and roles of a folder of them; the folder itself where it holds none."""
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    found = [path for path in inside if _is_target(path)]
+    found = [place for path in inside for place in organizations_at(path) if _is_target(place)]
     yield from found or [folder]
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from metaloop import __version__
+from metaloop.files.org_reader import organizations_at
 from metaloop.files.run_folder import RunTerms
 from metaloop.vocabulary.errors import UsageError
 from metaloop.vocabulary.text import nearest
@@ -168,14 +169,13 @@ def _cluster(name: str) -> dict[str, Any]:
 
 
 def organization_folders(paths: tuple[Path, ...]) -> dict[str, Path]:
-    """Organization folders by name; a path may also be the folder's ORG.md.
+    """Organization folders by name; a path may also be the folder's ORG.md, or a folder of organizations.
 
     Raises:
         UsageError: two folders carry the same name, or none was given.
     """
     folders: dict[str, Path] = {}
-    for path in paths:
-        folder = path.parent if path.name == "ORG.md" else path
+    for folder in [folder for path in paths for folder in organizations_at(path)]:
         name = folder.resolve().name
         if name in folders:
             raise UsageError(f"two organizations are called {name!r}: {folders[name]} and {folder}. Rename one.")
