@@ -37,8 +37,8 @@ def find_library(folder: Path) -> Path | None:
 
 
 def organizations_at(path: Path) -> list[Path]:
-    """The folder of the organization that ``path`` (or its ORG.md) is; of a folder of organizations, theirs; of anything
-    else the path itself."""
+    """The folder of the organization at ``path``, which may be its ORG.md; where it holds organizations, theirs; of
+    anything else the path itself."""
     if path.name == ORG_FILE:
         return [path.parent]
     inside = [] if (path / ORG_FILE).exists() else sorted(file.parent for file in path.glob(f"*/{ORG_FILE}"))
