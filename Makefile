@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 TUNERS := .venv-tuners
 
-.PHONY: setup demo test lint unit bench-nanogpt bench-sim bench-racing h100-course faults signal clean help mutations bench-peers bench-peers-real
+.PHONY: setup demo test lint unit bench-nanogpt bench-sim bench-racing h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -72,6 +72,13 @@ bench-peers: $(TUNERS)/.installed ## Organizations beside Optuna, Ray Tune and S
 
 bench-peers-real: setup $(TUNERS)/.installed ## The same with real cpu-tiny trainings, 10 pairs: make bench-peers-real ORGS=orgs/a
 	$(TUNE) $(if $(ORGS),--organizations $(ORGS)) --real --seeds 10 --out runs/peers-real
+
+# By name: orgs/* would hold what came of it.
+SEEDS := $(addprefix orgs/,bold-startup careful-lab daily-standup no-op random-search scout-and-climb scout-and-refine solo-greedy specialists tpe)
+
+evolve-shipped: setup ## The evolution that orgs/evolved/focused-scout came from: real trainings, an hour of two quiet cores
+	$(BIN)/metaloop evolve $(SEEDS) --name focused-scout --seed 2 --devices 2 --gpu-hours 0.015 --confirm-pairs 2 \
+		--finalists 2 --short-seeds 2 --long-seeds 0 --final-seeds 13 --out runs/focused-scout
 
 h100-course: setup ## The published H100 course beside the same loop on 500 drawn worlds
 	$(BIN)/python bench/h100_course.py --worlds 500 --picture docs/img/h100-course.svg

@@ -56,7 +56,7 @@ def find_role(name: str, folder: Path | None, library: Path | None) -> Path | No
 def known_roles(folder: Path | None, library: Path | None) -> list[str]:
     """Names of all role files that an organization in ``folder`` could use."""
     places = [place for place in (folder, library) if place is not None and place.is_dir()]
-    return sorted({file.stem for place in places for file in place.glob("*.md")} - {Path(ORG_FILE).stem})
+    return sorted({file.stem for place in places for file in place.glob("*.md")} - {Path(ORG_FILE).stem, "EVIDENCE"})
 
 
 def examine_organization(

@@ -113,7 +113,9 @@ def test_an_idea_is_taken_up_and_keeps_its_source() -> None:
     assert len(events(driver, ev.IdeaAdded)) == 1
 
 
-@pytest.mark.parametrize("name", [p.name for p in sorted((ROOT / "orgs").iterdir()) if shipped(p.name).inbox])
+@pytest.mark.parametrize(
+    "name", [p.parent.name for p in sorted((ROOT / "orgs").glob("*/ORG.md")) if shipped(p.parent.name).inbox]
+)
 def test_who_reads_an_inbox_takes_up_what_is_in_it(name: str) -> None:
     driver = Driver(shipped(name), budget_s=60.0)
     driver.run(until=lambda d: d.now > 3)

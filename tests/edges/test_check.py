@@ -114,6 +114,7 @@ def test_broken_files_get_one_line_and_exit_code_2(path: str, old: str, new: str
 def test_organizations_one_folder_further_down_are_checked_too(home: Path):
     (home / "orgs" / "evolved" / "child").mkdir(parents=True)
     (home / "orgs" / "evolved" / "child" / "ORG.md").write_text(ORG.replace("name: lab", "name: child"))
+    (home / "orgs" / "evolved" / "child" / "EVIDENCE.md").write_text("# no role\n")
     result = CliRunner().invoke(check_command, [])
     assert result.exit_code == 0, result.output
     assert [line.split()[1] for line in result.stdout.splitlines()][:2] == ["orgs/evolved/child", "orgs/lab"]

@@ -15,7 +15,7 @@ from metaloop.files.org_reader import no_organization, organizations_at
 from metaloop.files.role_file import load_role, role_faults
 from metaloop.vocabulary.errors import FileError, UsageError
 
-NOT_ROLES = ("README.md", ORG_FILE)
+NOT_ROLES = ("README.md", "EVIDENCE.md", ORG_FILE)
 EXIT_FAULTS = 2
 
 

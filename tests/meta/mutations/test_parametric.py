@@ -24,7 +24,9 @@ from metaloop.vocabulary.space import Value
 from tests.meta.mutations.small import small
 
 ROOT = Path(__file__).resolve().parents[3]
-SHIPPED = {path.name: read_organization(path) for path in sorted((ROOT / "orgs").iterdir()) if path.is_dir()}
+SHIPPED = {
+    path.name: read_organization(path) for path in sorted((ROOT / "orgs").iterdir()) if (path / "ORG.md").exists()
+}
 
 
 def changed_lines(before: OrgFile, after: OrgFile) -> list[str]:
