@@ -23,6 +23,7 @@ from metaloop.files.org_file import (
     read_organization,
     write_files,
 )
+from metaloop.files.org_reader import organizations_at
 from metaloop.files.role_file import load_library
 from metaloop.meta.mutations.draft import Draft
 from metaloop.meta.mutations.evidence import RoleEvidence
@@ -38,9 +39,7 @@ from tests.reviewed import lost_lines, unexplained
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = load_library(ROOT / "roles")
-SHIPPED = {
-    path.name: read_organization(path) for path in sorted((ROOT / "orgs").iterdir()) if (path / "ORG.md").exists()
-}
+SHIPPED = {path.name: read_organization(path) for path in organizations_at(ROOT / "orgs")}
 GROUPS = ("optimizer", "schedule", "batch", "architecture", "regularization", "initialization")
 SPEAKS_AGAINST = RoleEvidence(7, 2, 12.5, ("discarded {'depth':9} (deeper): worse by 0.01",))
 PRICE = Cost(seconds=2.0, tokens=900, usd=0.01)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from metaloop.files.org_file import load_organization
+from metaloop.files.org_reader import organizations_at
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
@@ -20,7 +21,7 @@ from tests import invariant_checks as checks
 from tests.driver import SPACE, Driver, Faults, score
 
 ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = sorted(path.name for path in (ROOT / "orgs").iterdir() if (path / "ORG.md").exists())
+SHIPPED = [path.name for path in organizations_at(ROOT / "orgs")]
 FAULTS = (Faults(), Faults(1, device=0.1, actor=0.05), Faults(2, device=0.4, actor=0.2, until=30.0))
 CASES = [pytest.param(name, faults, id=f"{name}-{i}") for name in SHIPPED for i, faults in enumerate(FAULTS)]
 

@@ -50,8 +50,7 @@ class BayesProposer(Proposer):
     def __init__(self, member: Member, space: Space, seed: int) -> None:
         super().__init__(member, space, seed)
         self._encoding = Encoding(space)
-        self._screens = self.policy.real("screen_fraction")
-        self._trainings = Trainings(self._encoding, self._screens or LOOK)
+        self._trainings = Trainings(self._encoding, self.policy.real("screen_fraction") or LOOK)
         self._reaches = Reaches()
         self._best: list[tuple[float, Array]] = []
         self._opened = False

@@ -19,7 +19,7 @@ from metaloop.files.org_space import (
     known_top_keys,
     member_keys,
 )
-from metaloop.files.role_file import RoleFile, examine_role
+from metaloop.files.role_file import NOT_ROLES, RoleFile, examine_role
 from metaloop.vocabulary.errors import FileError, OrgFileError, RoleFileError
 from metaloop.vocabulary.organization import RoleKind
 from metaloop.vocabulary.text import nearest
@@ -56,7 +56,7 @@ def find_role(name: str, folder: Path | None, library: Path | None) -> Path | No
 def known_roles(folder: Path | None, library: Path | None) -> list[str]:
     """Names of all role files that an organization in ``folder`` could use."""
     places = [place for place in (folder, library) if place is not None and place.is_dir()]
-    return sorted({file.stem for place in places for file in place.glob("*.md")} - {Path(ORG_FILE).stem, "EVIDENCE"})
+    return sorted({file.stem for place in places for file in place.glob("*.md") if file.name not in NOT_ROLES})
 
 
 def examine_organization(

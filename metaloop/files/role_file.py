@@ -20,6 +20,8 @@ from metaloop.vocabulary.space import Knob, Value
 from metaloop.vocabulary.text import nearest
 
 KINDS: tuple[RoleKind, ...] = get_args(RoleKind)
+NOT_ROLES = ("README.md", "ORG.md", "EVIDENCE.md")
+"""Markdown that may lie beside role files."""
 
 SUBAGENT_KEYS = (
     "background", "color", "disallowedTools", "effort", "hooks", "initialPrompt", "isolation", "maxTurns",
@@ -73,7 +75,7 @@ def load_library(folder: Path) -> dict[str, RoleFile]:
     Raises:
         RoleFileError: the first thing wrong with one of them.
     """
-    return {path.stem: load_role(path) for path in sorted(folder.glob("*.md")) if path.name != "README.md"}
+    return {path.stem: load_role(path) for path in sorted(folder.glob("*.md")) if path.name not in NOT_ROLES}
 
 
 def parse_role(document: Document) -> RoleFile:

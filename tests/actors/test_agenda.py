@@ -13,12 +13,13 @@ from metaloop.actors.agenda import Line, Visits
 from metaloop.actors.messages import Command, Message
 from metaloop.actors.state import OrgState
 from metaloop.files.org_file import load_organization
+from metaloop.files.org_reader import organizations_at
 from metaloop.files.policies import defaults
 from metaloop.vocabulary.organization import Cadence, Member, Organization, RoleKind
 from tests.driver import Driver, Faults
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = [path.name for path in sorted((ROOT / "orgs").iterdir()) if (path / "ORG.md").exists() and path.name != "tpe"]
+SHIPPED = [path.name for path in organizations_at(ROOT / "orgs") if path.name != "tpe"]
 
 
 def member(kind: RoleKind, name: str = "", team: str = "", **policy: Any) -> Member:

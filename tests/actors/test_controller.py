@@ -11,6 +11,7 @@ import pytest
 from metaloop.actors.messages import ActorLost, Ask, Decided, IdeaArrived
 from metaloop.actors.run_context import MOST_DEATHS
 from metaloop.files.org_file import load_organization
+from metaloop.files.org_reader import organizations_at
 from metaloop.files.policies import defaults
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.decisions import Pass
@@ -113,9 +114,7 @@ def test_an_idea_is_taken_up_and_keeps_its_source() -> None:
     assert len(events(driver, ev.IdeaAdded)) == 1
 
 
-@pytest.mark.parametrize(
-    "name", [p.parent.name for p in sorted((ROOT / "orgs").glob("*/ORG.md")) if shipped(p.parent.name).inbox]
-)
+@pytest.mark.parametrize("name", [p.name for p in organizations_at(ROOT / "orgs") if shipped(p.name).inbox])
 def test_who_reads_an_inbox_takes_up_what_is_in_it(name: str) -> None:
     driver = Driver(shipped(name), budget_s=60.0)
     driver.run(until=lambda d: d.now > 3)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
+import pytest
 
 from metaloop.brains.registry import make_brain
+from metaloop.brains.variation import DISTANCES, Reaches
 from metaloop.vocabulary.decisions import Observation, Propose, Steering
 from metaloop.vocabulary.records import Config, CurvePoint, Outcome
 from tests.brains import worlds as w
@@ -107,17 +110,37 @@ class Cliffs(Objective):
         return super().score(config, repeat) if len(config) <= 15 else None
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="not reached: 32 of 60. On twelve such landscapes 65 in 100 late trainings fail, and 63 in 100 did while "
+    "these three had under 50 (docs/LOG.md, 2026-11-25); issue 4",
+)
 def test_where_far_draws_fail_it_comes_to_step_near() -> None:
-    """On twelve of these landscapes 65 in 100 late trainings fail; without the guard of the reaches 85 to 95 in 100."""
-    late, gained = [], []
-    for seed in range(6):
+    late = []
+    for seed in range(3):
         loop = Loop(Cliffs(seed), member("proposer", strategy="bayes", startup_trials=4, memory=200), seed=seed)
-        gained.append(loop.run(45))
+        loop.run(45)
         failed = [outcome.bpb is None for outcome in loop.outcomes]
         assert sum(failed[1:5]) == 4
         late.append(sum(failed[-20:]))
-    assert sum(late) < 0.8 * 20 * 6, "where every draw fails, of what it does late some has a score"
-    assert sum(gained) > 6 * 0.08
+    assert sum(late) < 30, "half of what it does late has a score, where every draw fails"
+
+
+def on_cliffs() -> tuple[int, float]:
+    """Late failures, of 120, and the summed gain (bpb) of six org runs."""
+    loops = [
+        Loop(Cliffs(s), member("proposer", strategy="bayes", startup_trials=4, memory=200), seed=s) for s in range(6)
+    ]
+    gained = sum(loop.run(45) for loop in loops)
+    return sum(outcome.bpb is None for loop in loops for outcome in loop.outcomes[-20:]), gained
+
+
+def test_the_guard_of_the_reaches_spares_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded, gained = on_cliffs()
+    monkeypatch.setattr(Reaches, "allowed", lambda _self, _generator: np.ones(len(DISTANCES) + 1, dtype=bool))
+    assert guarded < 0.8 * 120
+    assert guarded < 0.9 * on_cliffs()[0]
+    assert gained > 6 * 0.08
 
 
 def test_it_is_far_better_than_random_on_the_synthetic_target() -> None:

@@ -12,10 +12,9 @@ import msgspec
 from metaloop.files.markdown import shown
 from metaloop.files.org_file import ORG_FILE, organization_faults, read_organization
 from metaloop.files.org_reader import no_organization, organizations_at
-from metaloop.files.role_file import load_role, role_faults
+from metaloop.files.role_file import NOT_ROLES, load_role, role_faults
 from metaloop.vocabulary.errors import FileError, UsageError
 
-NOT_ROLES = ("README.md", "EVIDENCE.md", ORG_FILE)
 EXIT_FAULTS = 2
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from metaloop.files.markdown_edit import set_value
 from metaloop.files.org_file import OrgFile, parse_organization, read_organization
+from metaloop.files.org_reader import organizations_at
 from metaloop.files.role_file import RoleFile, load_library
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.confirmed import anytime_area
@@ -24,9 +25,7 @@ from metaloop.meta.mutations.parametric import mutate
 from metaloop.meta.results import CurvePointGain, OrganizationResult, OrgRunResult, Results
 
 ROOT = Path(__file__).resolve().parents[3]
-SHIPPED: dict[str, OrgFile] = {
-    path.name: read_organization(path) for path in sorted((ROOT / "orgs").iterdir()) if (path / "ORG.md").exists()
-}
+SHIPPED: dict[str, OrgFile] = {path.name: read_organization(path) for path in organizations_at(ROOT / "orgs")}
 LIBRARY: dict[str, RoleFile] = load_library(ROOT / "roles")
 GROUPS = ("optimizer", "schedule", "batch", "architecture", "regularization", "initialization")
 BUDGET = 0.02

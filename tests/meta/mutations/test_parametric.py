@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from metaloop.brains.optuna_space import distribution
 from metaloop.files.markdown_edit import set_value
 from metaloop.files.org_file import OrgFile, parse_organization, read_organization, write_files
+from metaloop.files.org_reader import organizations_at
 from metaloop.files.role_file import effective_policy
 from metaloop.meta.mutations.operator import Ground
 from metaloop.meta.mutations.parametric import Parametric, draw, genome, mutate
@@ -24,9 +25,7 @@ from metaloop.vocabulary.space import Value
 from tests.meta.mutations.small import small
 
 ROOT = Path(__file__).resolve().parents[3]
-SHIPPED = {
-    path.name: read_organization(path) for path in sorted((ROOT / "orgs").iterdir()) if (path / "ORG.md").exists()
-}
+SHIPPED = {path.name: read_organization(path) for path in organizations_at(ROOT / "orgs")}
 
 
 def changed_lines(before: OrgFile, after: OrgFile) -> list[str]:
