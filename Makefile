@@ -29,7 +29,7 @@ test: setup lint unit ## Linter, type checker and all tests
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p metaloop -p nanogpt
+	$(BIN)/mypy -p metaloop -p nanogpt -p bench
 
 unit: setup
 	$(BIN)/python -m pytest

@@ -33,7 +33,7 @@ def main() -> None:
     given = parser.parse_args()
     failed: list[str] = []
     seen: Counter[str] = Counter()
-    for number in track(range(given.first, given.first + given.cases), "fault configurations", disable=None):
+    for number in track(range(given.first, given.first + given.cases), "fault configurations"):
         case = fault_case(number)
         try:
             run = check_all(case)

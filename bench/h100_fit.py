@@ -15,7 +15,7 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -67,7 +67,7 @@ NUMBERS = {
 
 def built(numbers: dict[str, float]) -> tuple[Prior, Agent]:
     """The world and the agent that a set of numbers stands for."""
-    plain = {name: value for name, value in numbers.items() if name in Prior._fields}
+    plain: dict[str, Any] = {name: value for name, value in numbers.items() if name in Prior._fields}
     prior = FITTED._replace(
         **plain,
         gain_weight=ByKind(1.0, numbers["gain of architecture"], numbers["gain of optimizer"]),

@@ -29,7 +29,7 @@ def main() -> None:
     end = time.monotonic() + 60.0 * given.minutes
     tallies: dict[str, Tally] = {}
     shown = 0
-    with Progress(disable=None) as progress:
+    with Progress() as progress:
         bar = progress.add_task("mutations", total=None)
         for tallies in chains(given.each, given.seed):
             faults = [fault for tally in tallies.values() for fault in tally.invalid]

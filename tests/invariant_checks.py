@@ -18,7 +18,7 @@ from metaloop.meta.audit import audit
 from metaloop.meta.waiting import waiting
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.organization import Organization
-from metaloop.vocabulary.records import TRUNK, effective
+from metaloop.vocabulary.records import TRUNK, Config, effective
 from metaloop.vocabulary.space import Space
 
 Events = Sequence[ev.Event]
@@ -92,7 +92,8 @@ def check_5_trunk(events: Events, state: OrgState, organization: Organization, s
     """Trunk moves only on a merger's verdict, under the policy that the organization states."""
     mergers = {m.name: m for m in organization.of_kind("merger")}
     judged: dict[str, ev.Judged] = {}
-    config, commit = {}, state.root
+    config: Config = {}
+    commit = state.root
     for event in events:
         if isinstance(event, ev.Judged):
             judged[event.proposal] = event

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from metaloop.meta.confirmed import gain_at
 from metaloop.meta.results import OrganizationResult
 
@@ -42,12 +44,8 @@ def draw(organizations: Sequence[OrganizationResult], peers: Sequence[Organizati
     axes.set_axisbelow(True)
     for edge in ("top", "right"):
         axes.spines[edge].set_visible(False)
-    handles, labels = axes.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: -handles[i].get_ydata()[-1])
-    figure.legend(
-        [handles[i] for i in order], [labels[i] for i in order], loc="outside right center", frameon=False,
-        labelcolor=INK, title="by gain at B",
-    )  # fmt: skip
+    lines = sorted(axes.get_lines(), key=lambda line: -float(np.asarray(line.get_ydata())[-1]))
+    figure.legend(handles=lines, loc="outside right center", frameon=False, labelcolor=INK, title="by gain at B")
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=160)
     plt.close(figure)
 

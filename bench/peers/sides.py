@@ -121,7 +121,8 @@ class RealSides:
             command = organization_command(terms, name, seed, place)
             path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
             subprocess.run(command, check=True, stdout=DEVNULL, env={**os.environ, "PYTHONPATH": path})
-            result = measure_folder(RunFolder(place).org_run(name, seed), terms.confirm_pairs)
+            folder = RunFolder(place)
+            result = measure_folder(folder.org_run(name, seed), folder.read_terms())
             if result is None or (result.gain_bpb is None and not result.finished):
                 raise BackendError(f"{place} holds no finished org run. Remove it, and repeat the command.")
             return lean(result)

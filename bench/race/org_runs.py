@@ -30,7 +30,7 @@ from metaloop.vocabulary.seeds import confirmation_seed
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = Path(__file__).resolve().parent / "org_runs.json"
-ORGANIZATIONS = ("solo-greedy", "bold-startup")
+ORGANIZATIONS = ("solo-greedy", "bold-startup", "scout-and-refine")
 GPU_HOURS = 0.02
 """Of one org run: 72 device-seconds, some 25 trainings of ``cpu-tiny``."""
 DEVICES = 2
@@ -78,7 +78,7 @@ def record(seeds: int) -> None:
     scores: dict[str, list[list[float | None]]] = {}
     for name in ORGANIZATIONS:
         twins = [twin(load_organization(ROOT / "orgs" / name), number) for number in range(TWINS)]
-        rows = [[org_run(one, seed, trainer) for one in twins] for seed in track(range(seeds), name, disable=None)]
+        rows = [[org_run(one, seed, trainer) for one in twins] for seed in track(range(seeds), name)]
         scores[name] = [[None if gain is None else round(gain, 4) for gain in row] for row in rows]
     terms = {"gpu_hours": GPU_HOURS, "devices": DEVICES, "confirm_pairs": PAIRS, "trainer": SPEC.trainer}
     head = json.dumps({"command": f"python bench/racing.py --record {seeds}", "terms": terms})

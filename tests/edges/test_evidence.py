@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,16 @@ import pytest
 from metaloop.edges.evidence import write_evidence
 from metaloop.edges.evidence.markdown import render
 from metaloop.edges.evidence.phrases import count, p_value, table
-from metaloop.edges.evidence.picture import draw, looks, top
+from metaloop.edges.evidence.picture import draw, ends, looks, top
 from metaloop.meta.evidence.anytime import Curve
 from metaloop.meta.evidence.importance import Importance
 from metaloop.meta.evidence.report import Evidence, observe
-from tests.meta.evidence.made import around, evidence, results
+from tests.meta.evidence.made import around, evidence, on_half, results
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    """Width and height of a PNG, from its header."""
+    return struct.unpack(">II", path.read_bytes()[16:24])
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +56,25 @@ def test_less_is_called_less() -> None:
     assert "**0.3000 less than the strongest control `tpe`**" in page
     assert "it never is where `tpe` ends" in page
     assert "Nothing here was measured on real trainings" in page
+
+
+def test_ends_are_drawn_with_the_evolved_one_on_half_of_the_budget(tmp_path: Path) -> None:
+    found = results({"evolved": around(1.2), "daily-standup": around(1.0, 3), "tpe": around(1.1, 5)})
+    whole = msgspec.structs.replace(found, terms=msgspec.structs.replace(found.terms, confirm="ends"))
+    less = msgspec.structs.replace(whole, organizations=results({"evolved": around(1.05)}).organizations)
+    less = on_half(
+        msgspec.structs.replace(less, organizations=(*less.organizations, *whole.organizations[1:])), "evolved"
+    )
+    worlds = (
+        observe("real", whole, "evolved", "daily-standup"),
+        observe("half", less, "evolved", "daily-standup"),
+    )
+    rows = [name for name, _ in ends(worlds[0], worlds)]
+    assert rows == ["daily-standup", "evolved,\n50% of the GPU-hours", "tpe", "evolved"]
+    draw(evidence(worlds=worlds), tmp_path / "ends.png")
+    draw(evidence(worlds=worlds[:1]), tmp_path / "one.png")
+    sizes = [png_size(tmp_path / name) for name in ("ends.png", "one.png")]
+    assert sizes[0] == sizes[1], "a world on a part of the budget has no panel of its own"
 
 
 def test_worlds_stand_side_by_side(page: str) -> None:

@@ -130,7 +130,7 @@ def _details(world: World) -> str:
             f"{s.utilization:.1%}",
             say.count(s.experiments),
             say.count(s.merges),
-            say.count(s.false_merges),
+            say.NONE if s.false_merges is None else say.count(s.false_merges),
         ]
         for s in sorted(world.standings, key=lambda s: (PARTS[s.part], -(s.gain_bpb or 0.0), s.name))
     ]
@@ -159,8 +159,8 @@ def _hours(evidence: Evidence, picture: str) -> str:
         else "No control gained anything to be reached.\n"
     )
     return (
-        f"## How soon\n\n![Mean confirmed gain over GPU-hours, with 95 % t intervals]({picture})\n\n"
-        f"Bands are pointwise 95 % t intervals over org runs.\n\n{told}"
+        f"## How soon\n\n![Mean confirmed gain over GPU-hours, or at the end, with 95 % t intervals]({picture})\n\n"
+        f"Bands and bars are 95 % t intervals over org runs, at every hour by itself.\n\n{told}"
     )
 
 

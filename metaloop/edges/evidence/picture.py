@@ -1,14 +1,15 @@
-"""The picture beside EVIDENCE.md: mean anytime curves with intervals, one panel for each world."""
+"""The picture beside EVIDENCE.md, one panel for each world: mean anytime curves with intervals; where trunks were
+confirmed at their ends alone, the ends."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from metaloop.edges.evidence.phrases import target
 from metaloop.meta.evidence.anytime import Curve
-from metaloop.meta.evidence.report import Evidence, World
+from metaloop.meta.evidence.report import Evidence, Standing, World
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,12 +41,17 @@ def draw(evidence: Evidence, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    worlds = evidence.worlds
+    worlds = [world for world in evidence.worlds if not in_part(world)]
+    shown = looks(evidence.worlds)
     with mpl.rc_context({"svg.hashsalt": evidence.name}):
         figure = Figure(figsize=(PANEL * max(1, len(worlds)), HEIGHT), dpi=110, layout="constrained")
         FigureCanvasAgg(figure)
         for axes, world in zip(figure.subplots(1, max(1, len(worlds)), squeeze=False)[0], worlds, strict=False):
-            _panel(axes, world, looks(worlds))
+            if world.terms.confirm == "trunk":
+                _curves(axes, world, shown)
+            else:
+                _ends(axes, ends(world, evidence.worlds), shown)
+            _title(axes, world)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
@@ -67,7 +73,37 @@ def looks(worlds: Sequence[World]) -> dict[str, Look]:
     return found
 
 
-def _panel(axes: Axes, world: World, shown: dict[str, Look]) -> None:
+def in_part(world: World) -> bool:
+    """Whether the evolved organization had only a part of the GPU-hours there."""
+    return world.evolved_gpu_hours < world.terms.gpu_hours
+
+
+def ends(world: World, worlds: Sequence[World]) -> list[tuple[str, Standing]]:
+    """Rows of a panel of ends, the least gain first: everybody, and the evolved one on a part of the GPU-hours."""
+    rows = [(standing.name, standing) for standing in world.standings]
+    for other in worlds:
+        if in_part(other) and other.terms == world.terms:
+            share = f"{other.evolved_gpu_hours / other.terms.gpu_hours:.0%} of the GPU-hours"
+            rows += [(f"{s.name},\n{share}", s) for s in other.standings if s.part == "evolved"]
+    return sorted((row for row in rows if row[1].gain_bpb is not None), key=lambda row: row[1].gain_bpb or 0.0)
+
+
+def _ends(axes: Axes, rows: Sequence[tuple[str, Standing]], shown: dict[str, Look]) -> None:
+    for place, (_, standing) in enumerate(rows):
+        gain, colour = standing.gain_bpb or 0.0, shown[standing.name].colour
+        low, high = standing.ci95 or (gain, gain)
+        axes.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
+        axes.plot([gain], [place], "o", color=colour, markersize=9)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_xlabel("confirmed gain at the end (bits per byte; bar: 95 % t interval)", color=SOFT)
+    _dress(axes, "x")
+    for label, (_, standing) in zip(axes.get_yticklabels(), rows, strict=True):
+        label.set_color(shown[standing.name].colour)
+
+
+def _curves(axes: Axes, world: World, shown: dict[str, Look]) -> None:
     hours = world.anytime.gpu_hours
     for curve in world.anytime.curves:
         look = shown[curve.organization]
@@ -79,7 +115,10 @@ def _panel(axes: Axes, world: World, shown: dict[str, Look]) -> None:
     axes.set_xlim(0.0, hours[-1])
     axes.axvline(world.terms.gpu_hours, color=FAINT, linewidth=1.2)
     _arrival(axes, world)
-    _dress(axes, world)
+    axes.set_xlabel("allocated GPU-hours of one org run (line: the budget)", color=SOFT)
+    axes.set_ylabel("confirmed gain, best so far (bits per byte)", color=SOFT)
+    axes.locator_params(axis="x", nbins=6)
+    _dress(axes, "y")
     _labels(axes, world.anytime.curves, hours[-1], shown)
 
 
@@ -105,15 +144,15 @@ def _arrival(axes: Axes, world: World) -> None:
     axes.annotate(said, (0.0, 1.0), xycoords="axes fraction", xytext=(0, 5), textcoords="offset points", color=SOFT)
 
 
-def _dress(axes: Axes, world: World) -> None:
-    runs = sorted({curve.n for curve in world.anytime.curves})
+def _title(axes: Axes, world: World) -> None:
+    runs = sorted({standing.n for standing in world.standings if standing.n})
     number = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}" if runs else "0"
     title = f"{world.name}\n{target(world.terms)}, n = {number} org runs"
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=22)
-    axes.set_xlabel("allocated GPU-hours of one org run (line: the budget)", color=SOFT)
-    axes.set_ylabel("confirmed gain, best so far (bits per byte)", color=SOFT)
-    axes.grid(axis="y", color=FAINT)
-    axes.locator_params(axis="x", nbins=6)
+
+
+def _dress(axes: Axes, grid: Literal["x", "y"]) -> None:
+    axes.grid(axis=grid, color=FAINT)
     axes.set_axisbelow(True)
     axes.tick_params(colors=SOFT, length=0)
     for side in ("top", "right", "left"):

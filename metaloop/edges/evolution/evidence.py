@@ -179,7 +179,7 @@ def _making(terms: EvolutionTerms, results: EvolutionResults) -> Making:
 
 
 def _limits(results: EvolutionResults) -> tuple[str, ...]:
-    limits = ["Real trunks were confirmed at their ends only, so a real anytime curve has one step, at the last merge."]
+    limits = ["Real trunks were confirmed at their ends only: real anytime curves and real false merges are not known."]
     if results.winner == results.parent:
         limits.insert(0, "No child was better than its parent: what is handed over is the parent.")
     if results.ran_out:

@@ -24,7 +24,8 @@ class Standing(msgspec.Struct, frozen=True):
 
     ``part`` is what it is in the comparison: ``evolved``, ``parent``, ``control``, or ``twin`` (the evolved
     organization or its parent again, A/A). Experiments, merges, false merges, tokens and dollars are means of an org
-    run. ``evolved_minus`` is the evolved organization's gain minus this one's; ``None`` for itself.
+    run. Anytime area and false merges are ``None`` where trunks were confirmed at their ends alone.
+    ``evolved_minus`` is the evolved organization's gain minus this one's; ``None`` for itself.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Standing(msgspec.Struct, frozen=True):
     utilization: float
     experiments: float
     merges: float
-    false_merges: float
+    false_merges: float | None
     tokens: float
     usd: float
     evolved_minus: Paired | None
@@ -46,11 +47,14 @@ class Standing(msgspec.Struct, frozen=True):
 class World(msgspec.Struct, frozen=True):
     """One comparison on equal terms: simulated, real, or in an unseen world. Fresh seeds: none was selected on.
 
-    ``hours_to_control`` holds evolved organization and parent; it is empty without a control.
+    ``hours_to_control`` holds evolved organization and parent, where they have a course to be read; it is empty without
+    a control. ``evolved_gpu_hours`` is what an org run of the evolved organization was granted: less than the terms
+    say where it is to show what it does with a part of what the others had.
     """
 
     name: str
     terms: RunTerms
+    evolved_gpu_hours: float
     standings: tuple[Standing, ...]
     strongest_control: str | None
     hours_to_control: tuple[TimeToTarget, ...]
@@ -138,20 +142,32 @@ def observe(name: str, results: Results, evolved: str, parent: str, twins: Seque
     against = {name: compare(ours, other) for name, other in others.items()}
     family = [name for name in others if parts[name] != "twin"]
     against |= dict(zip(family, corrected([against[name] for name in family]), strict=True))
-    standings = tuple(_standing(o, parts[o.name], against.get(o.name)) for o in shown)
+    standings = tuple(_standing(o, parts[o.name], against.get(o.name), results.terms) for o in shown)
     control = strongest_control(other for name, other in others.items() if parts[name] != "twin")
     budget = results.terms.gpu_hours
-    runners = [o for o in shown if o.name in (evolved, parent)]
+    runners = [o for o in shown if o.name in (evolved, parent) and has_course(o, results.terms)]
     times = [time_to_target(o, control, budget) for o in runners] if control is not None else []
     return World(
         name=name,
         terms=results.terms,
+        evolved_gpu_hours=granted(ours, budget),
         standings=standings,
         strongest_control=None if control is None else control.name,
         hours_to_control=tuple(time for time in times if time is not None),
         anytime=mean_curves(shown, budget),
         pareto=front([Place(s.name, s.gain_bpb, s.tokens, s.usd) for s in standings if s.gain_bpb is not None]),
     )
+
+
+def has_course(organization: OrganizationResult, terms: RunTerms) -> bool:
+    """Whether its curves say when it was where: with trunks confirmed at their ends alone they have one step, at the
+    end, which is news only for an organization that was granted less than the others."""
+    return terms.confirm == "trunk" or granted(organization, terms.gpu_hours) < terms.gpu_hours
+
+
+def granted(organization: OrganizationResult, default: float) -> float:
+    """GPU-hours that its org runs were granted; ``default`` without any."""
+    return min((run.budget_gpu_hours for run in organization.org_runs), default=default)
 
 
 def _named(results: Results, name: str) -> OrganizationResult:
@@ -162,9 +178,10 @@ def _named(results: Results, name: str) -> OrganizationResult:
     return found
 
 
-def _standing(organization: OrganizationResult, part: str, against: Paired | None) -> Standing:
+def _standing(organization: OrganizationResult, part: str, against: Paired | None, terms: RunTerms) -> Standing:
     runs = [run for run in organization.org_runs if run.gain_bpb is not None]
     each = max(1, len(organization.org_runs))
+    whole = terms.confirm == "trunk"
     return Standing(
         name=organization.name,
         part=part,
@@ -172,11 +189,11 @@ def _standing(organization: OrganizationResult, part: str, against: Paired | Non
         ci95=organization.gain_ci95,
         n=len(runs),
         gain_per_gpu_hour=organization.gain_per_gpu_hour,
-        anytime_area=organization.anytime_area,
+        anytime_area=organization.anytime_area if whole else None,
         utilization=organization.utilization,
         experiments=organization.experiments / each,
         merges=organization.merges / each,
-        false_merges=organization.false_merges / each,
+        false_merges=organization.false_merges / each if whole else None,
         tokens=organization.tokens / each,
         usd=organization.usd / each,
         evolved_minus=against,

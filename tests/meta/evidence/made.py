@@ -68,6 +68,17 @@ def results(gains: Mapping[str, Sequence[float | None]], backend: str = "sim", t
     return Results(ranked, terms(backend, trainer, seeds), "runs/made")
 
 
+def on_half(found: Results, name: str) -> Results:
+    """The same, but one organization was granted half of the GPU-hours."""
+
+    def half(of: OrganizationResult) -> OrganizationResult:
+        runs = tuple(msgspec.structs.replace(run, budget_gpu_hours=BUDGET / 2) for run in of.org_runs)
+        return msgspec.structs.replace(of, org_runs=runs)
+
+    organizations = tuple(half(o) if o.name == name else o for o in found.organizations)
+    return msgspec.structs.replace(found, organizations=organizations)
+
+
 def around(mean: float, shift: int = 0) -> list[float]:
     """Ten gains around a mean; another ``shift`` pairs them with others' differently."""
     offsets = (-3, -2, -1, -1, 0, 0, 1, 1, 2, 3)

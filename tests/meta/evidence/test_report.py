@@ -9,7 +9,7 @@ from metaloop.meta.evidence.lineage import unified_diff
 from metaloop.meta.evidence.report import Evidence, observe
 from metaloop.meta.mutations.draft import Draft
 from metaloop.vocabulary.errors import UsageError
-from tests.meta.evidence.made import BUDGET, LIBRARY, SHIPPED, around, evidence, named, results
+from tests.meta.evidence.made import BUDGET, LIBRARY, SHIPPED, around, evidence, named, on_half, results
 
 GAINS = {
     "evolved": around(1.2),
@@ -48,6 +48,23 @@ def test_hours_are_to_the_strongest_control_for_child_and_parent() -> None:
     assert times["daily-standup"].share is None
     assert [curve.organization for curve in world.anytime.curves] == ["evolved", "tpe", "daily-standup", "no-op"]
     assert [place.organization for place in world.pareto if place.on_front] == ["evolved"]
+
+
+def test_trunks_confirmed_at_their_ends_have_no_course() -> None:
+    whole = results(GAINS)
+    ends = msgspec.structs.replace(whole, terms=msgspec.structs.replace(whole.terms, confirm="ends"))
+    world = observe("real", ends, "evolved", "daily-standup")
+    assert world.strongest_control == "tpe"
+    assert world.hours_to_control == ()
+    assert {(s.anytime_area, s.false_merges) for s in world.standings} == {(None, None)}
+
+
+def test_who_was_granted_less_may_be_there_sooner_though_only_ends_are_known() -> None:
+    whole = results(GAINS)
+    ends = msgspec.structs.replace(whole, terms=msgspec.structs.replace(whole.terms, confirm="ends"))
+    world = observe("real, half", on_half(ends, "evolved"), "evolved", "daily-standup")
+    assert world.evolved_gpu_hours == BUDGET / 2
+    assert [time.organization for time in world.hours_to_control] == ["evolved"]
 
 
 def test_a_parent_that_is_a_control_is_one_still() -> None:
