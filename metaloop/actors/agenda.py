@@ -106,6 +106,11 @@ class Agenda:
     def reviewed(self, event: ev.Reviewed) -> None:
         self.reviews.add(self._state.proposals[event.proposal].number)
 
+    def refused(self, event: ev.Refused) -> None:
+        if event.proposal is not None:
+            self.reviews.add(self._state.proposals[event.proposal].number)
+            self._touch(event.proposal)
+
     def decided(self, event: ev.Rejected | ev.Judged) -> None:
         self._touch(event.proposal)
 
@@ -128,6 +133,7 @@ class Agenda:
 _RULES: dict[type, Callable[[Agenda, Any], None]] = {
     ev.Proposed: Agenda.proposed,
     ev.Reviewed: Agenda.reviewed,
+    ev.Refused: Agenda.refused,
     ev.Rejected: Agenda.decided,
     ev.Judged: Agenda.decided,
     ev.Merged: Agenda.merged,

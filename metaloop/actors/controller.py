@@ -33,7 +33,7 @@ from metaloop.actors.reviewing import ReviewDesk
 from metaloop.actors.run_context import Asked, RunContext
 from metaloop.actors.screening import stop_rule
 from metaloop.vocabulary import events as ev
-from metaloop.vocabulary.decisions import Decision, StandUp
+from metaloop.vocabulary.decisions import Decision, Refuse, StandUp
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 from metaloop.vocabulary.seeds import training_seed
 
@@ -148,15 +148,27 @@ class Controller:
         """Being awake is all: whatever is due follows from the state."""
 
     def _decided(self, asked: Asked, decision: Decision, now: float) -> None:
-        if asked.question == "propose":
+        if isinstance(decision, Refuse):
+            self._refused(asked, decision, now)
+        elif asked.question == "propose":
             proposing.take_proposal(self._run, asked, decision, now)
         elif asked.question == "review":
             reviewing.take_review(self._run, asked, decision, now)
         elif asked.question == "judge":
             judging.take_verdict(self._run, asked, decision, now)
         elif isinstance(decision, StandUp):
-            self._standup = decision
-            self._run.out.append(Wake(self._standup_ends()))
+            self._hold_standup(decision)
+
+    def _refused(self, asked: Asked, refusal: Refuse, now: float) -> None:
+        self._run.refuse(asked, refusal, now)
+        if asked.question == "propose":
+            proposing.rest(self._run, asked.member.name, now)
+        elif asked.question == "standup":
+            self._hold_standup(StandUp({}, "the director gave no usable answer"))
+
+    def _hold_standup(self, meeting: StandUp) -> None:
+        self._standup = meeting
+        self._run.out.append(Wake(self._standup_ends()))
 
     def _standup_ends(self) -> float:
         began = self._run.state.standup_since

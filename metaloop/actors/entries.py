@@ -17,6 +17,7 @@ class ProposalState:
     """A proposal on its way from review to its end.
 
     ``key`` is the digest of ``config``; ``number`` counts proposals from 0, so that sets of numbers sort by age.
+    ``silent`` are the members that were asked about it and gave no usable answer.
     """
 
     proposal: Proposal
@@ -25,6 +26,7 @@ class ProposalState:
     number: int
     status: Status = "review"
     votes: dict[str, bool] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
     wanted: int = 1
     combined: bool = False
 

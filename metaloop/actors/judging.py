@@ -28,9 +28,10 @@ def advance(run: RunContext, state: ProposalState, now: float, exhausted: bool) 
     if not _comparable(run, state.key, run.state.commits[state.proposal.base] if stale else branch.key):
         _discard(run, state, "there is no score of the head to compare it with", now)
         return
-    able = mergers(run, state.proposal)
+    able = [merger for merger in mergers(run, state.proposal) if merger.name not in state.silent]
     if not able:
-        _discard(run, state, "no merger is left to judge it", now)
+        silent = f": no usable verdict from {', '.join(sorted(state.silent))}" if state.silent else ""
+        _discard(run, state, f"no merger is left to judge it{silent}", now)
         return
     if branch.name in run.judged:
         return

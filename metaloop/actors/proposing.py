@@ -53,7 +53,8 @@ def _rests(run: RunContext, member: Member, now: float) -> bool:
     return True
 
 
-def _rest(run: RunContext, name: str, now: float) -> None:
+def rest(run: RunContext, name: str, now: float) -> None:
+    """The proposer has nothing now: do not ask it again at once."""
     finished = run.state.finished
     since, count = run.rests.get(name, (finished, 0))
     count = count + 1 if since == finished else 1
@@ -68,7 +69,7 @@ def take_proposal(run: RunContext, asked: Asked, decision: Decision, now: float)
     member = asked.member
     if isinstance(decision, Pass):
         run.record(ev.Passed(now, member.name, decision.reason, decision.cost))
-        _rest(run, member.name, now)
+        rest(run, member.name, now)
         return
     assert isinstance(decision, Propose)
     branch = run.branch_of(member)
@@ -89,7 +90,7 @@ def take_proposal(run: RunContext, asked: Asked, decision: Decision, now: float)
     if state is not None and not reviewers(run, state.proposal):
         enqueue(run, state, 0, now)
     if run.state.rejected_in_a_row[member.name] >= PATIENCE:
-        _rest(run, member.name, now)
+        rest(run, member.name, now)
 
 
 def open_proposal(

@@ -18,6 +18,16 @@ def take_review(run: RunContext, asked: Asked, decision: Decision, now: float) -
     run.record(ev.Reviewed(now, asked.about, asked.member.name, decision.approve, decision.reason, decision.cost))
 
 
+def lacks(state: ProposalState, reviewer: str) -> bool:
+    """Whether the reviewer may still be asked for its vote."""
+    return reviewer not in state.votes and reviewer not in state.silent
+
+
+def _no_quorum(state: ProposalState) -> str:
+    silent = f"; no usable vote from {', '.join(sorted(state.silent))}" if state.silent else ""
+    return f"voted down{silent}"
+
+
 class ReviewDesk:
     """Asks for missing votes; queues what has its quorum, rejects what cannot get it any more.
 
@@ -51,7 +61,7 @@ class ReviewDesk:
         state = self._run.state
         for name, line in self._lines.items():
             if name not in self._run.asked:
-                first = line.first(lambda n, name=name: n in state.in_review and name not in state.numbered[n].votes)  # type: ignore[misc]
+                first = line.first(lambda n, name=name: n in state.in_review and lacks(state.numbered[n], name))  # type: ignore[misc]
                 if first is not None:
                     visits.add(first)
 
@@ -67,11 +77,11 @@ class ReviewDesk:
         reviewers = proposing.reviewers(run, state.proposal)
         quorum = min(run.organization.quorum, len(reviewers))
         approvals = sum(state.votes.values())
-        missing = [m for m in reviewers if m.name not in state.votes]
+        missing = [m for m in reviewers if lacks(state, m.name)]
         if approvals >= quorum:
             proposing.enqueue(run, state, 0, now)
         elif approvals + len(missing) < quorum:
-            run.record(ev.Rejected(now, state.proposal.id, "voted down"))
+            run.record(ev.Rejected(now, state.proposal.id, _no_quorum(state)))
         else:
             for reviewer in missing:
                 if run.free(reviewer):

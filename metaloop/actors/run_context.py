@@ -15,13 +15,15 @@ from metaloop.actors.turns import Turns
 from metaloop.actors.visibility import NewsDesk
 from metaloop.files.journal import Journal
 from metaloop.vocabulary import events as ev
-from metaloop.vocabulary.decisions import Observation, Question, Steering
+from metaloop.vocabulary.decisions import Observation, Question, Refuse, Steering
 from metaloop.vocabulary.organization import Member, Organization, RoleKind
 from metaloop.vocabulary.records import TRUNK, Config, Head
 from metaloop.vocabulary.space import Space
 
 MOST_DEATHS = 3
 """A member that dies this often in a row without a decision is not asked again: its brain is broken."""
+MOST_REFUSALS = 5
+"""A member that gives so many unusable answers in a row is not asked again: it costs, and decides nothing."""
 PENDING_SHOWN = 32
 """Configurations on their way that a proposer is shown, newest first: enough for constant-liar sampling, and the
 cost of an observation stays the same on ten thousand devices."""
@@ -109,7 +111,8 @@ class RunContext:
 
     def retired(self, name: str) -> bool:
         """Whether the member is no longer asked."""
-        return self.state.deaths_in_a_row[name] >= MOST_DEATHS
+        state = self.state
+        return state.deaths_in_a_row[name] >= MOST_DEATHS or state.refusals_in_a_row[name] >= MOST_REFUSALS
 
     def free(self, member: Member) -> bool:
         """Whether the member can be asked now."""
@@ -191,7 +194,16 @@ class RunContext:
         self.answered(name)
         self._reborn.add(name)
         self.record(ev.ActorDied(now, name, reason))
+        self._hand_over(name)
+
+    def refuse(self, asked: Asked, refusal: Refuse, now: float) -> None:
+        """The member has no usable answer to what it was asked."""
+        name = asked.member.name
+        self.record(ev.Refused(now, name, asked.question, asked.about, refusal.reason, refusal.cost))
+        self._hand_over(name)
+
+    def _hand_over(self, name: str) -> None:
+        """The work of a member that is no longer asked goes to others from now on."""
         if self.retired(name):
-            # Work goes to others from now on.
             self._recipients.clear()
             self.agenda.everything()

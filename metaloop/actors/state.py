@@ -72,6 +72,7 @@ class OrgState:
     decisions: Counter[str] = field(default_factory=Counter)
     rejected_in_a_row: Counter[str] = field(default_factory=Counter)
     deaths_in_a_row: Counter[str] = field(default_factory=Counter)
+    refusals_in_a_row: Counter[str] = field(default_factory=Counter)
     steering: dict[str, Steering] = field(default_factory=dict)
     ideas: dict[str, Idea] = field(default_factory=dict)
     """Ideas that nobody has taken up yet."""

@@ -79,12 +79,22 @@ def _decided(state: OrgState, actor: str, cost: Cost) -> None:
     """A member has decided: it lives, and is paid for what it declares."""
     state.decisions[actor] += 1
     state.deaths_in_a_row[actor] = 0
+    state.refusals_in_a_row[actor] = 0
     if cost.tokens or cost.usd:
         state.ledger.charge(cost)
 
 
 def _passed(state: OrgState, event: ev.Passed) -> None:
     _decided(state, event.actor, event.cost)
+
+
+def _refused(state: OrgState, event: ev.Refused) -> None:
+    """It lives and is paid, but has decided nothing."""
+    silences = state.refusals_in_a_row[event.actor] + 1
+    _decided(state, event.actor, event.cost)
+    state.refusals_in_a_row[event.actor] = silences
+    if event.proposal is not None:
+        state.proposals[event.proposal].silent.add(event.actor)
 
 
 def _reviewed(state: OrgState, event: ev.Reviewed) -> None:
@@ -260,6 +270,7 @@ RULES: Mapping[type, Callable[[OrgState, Any], None]] = MappingProxyType(
         ev.Released: _released,
         ev.Proposed: _proposed,
         ev.Passed: _passed,
+        ev.Refused: _refused,
         ev.Reviewed: _reviewed,
         ev.Rejected: _rejected,
         ev.Queued: _queued,

@@ -63,7 +63,7 @@ def audit(events: Iterable[ev.Event]) -> Audit:
     costs = [
         event.cost
         for event in events
-        if isinstance(event, ev.Proposed | ev.Passed | ev.Reviewed | ev.Judged | ev.StandUpEnded)
+        if isinstance(event, ev.Proposed | ev.Passed | ev.Refused | ev.Reviewed | ev.Judged | ev.StandUpEnded)
     ]
     started = next((event for event in events if isinstance(event, ev.RunStarted)), None)
     return Audit(

@@ -95,4 +95,11 @@ class StandUp(msgspec.Struct, frozen=True, tag="standup"):
     cost: Cost = Cost()
 
 
-Decision = Propose | Pass | Review | Judge | StandUp
+class Refuse(msgspec.Struct, frozen=True, tag="refuse"):
+    """No usable answer to any question: the brain could not be brought to one, and none is made up in its place."""
+
+    reason: str
+    cost: Cost = Cost()
+
+
+Decision = Propose | Pass | Review | Judge | StandUp | Refuse

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from metaloop.vocabulary.decisions import Steering
+from metaloop.vocabulary.decisions import Question, Steering
 from metaloop.vocabulary.records import (
     Config,
     Cost,
@@ -62,6 +62,17 @@ class Passed(msgspec.Struct, frozen=True, tag="passed"):
 
     t: float
     actor: str
+    reason: str
+    cost: Cost
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """A member was asked and gave no usable answer; ``proposal`` is what a review or verdict was asked on."""
+
+    t: float
+    actor: str
+    question: Question
+    proposal: str | None
     reason: str
     cost: Cost
 
@@ -223,6 +234,7 @@ Event = (
     | Released
     | Proposed
     | Passed
+    | Refused
     | Reviewed
     | Rejected
     | Queued

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from metaloop.edges.tracking.evolution import evolution_images
 from metaloop.files import journal
 from metaloop.files.org_file import read_organization
 from metaloop.files.run_folder import read_lines
@@ -108,6 +110,18 @@ class TestSimulated:
         _, results = simulated
         assert all(count > 0 for count in results["org_runs"].values())
         assert (results["gpu_hours"], results["ran_out"]) == (0.0, False)
+
+    def test_trials_are_shown_by_the_gain_of_the_world_that_all_were_in(self, simulated: tuple[Path, Any]) -> None:
+        place, results = simulated
+        trials = [i for i in evolution_images(place / "whole") if i.tags["level"] == "organization"]
+        scores: dict[str, list[float]] = {}
+        for each in read_lines(place / "whole" / "measured.jsonl", Measured):
+            if each.stage in ("opening", results["terms"]["inner"]["name"]) and each.score is not None:
+                scores.setdefault(each.name, []).append(each.score)
+        shown = {i.name: i.series["gain_bpb"][0].value for i in trials if "gain_bpb" in i.series}
+        assert shown == {name: pytest.approx(statistics.fmean(found), rel=1e-5) for name, found in scores.items()}
+        assert len(shown) > len(SEEDS)
+        assert not any("real_gain_bpb" in i.series for i in trials)
 
     def test_a_second_one_is_refused_its_folder(self, simulated: tuple[Path, Any]) -> None:
         place, _ = simulated

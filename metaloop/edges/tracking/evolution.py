@@ -16,7 +16,7 @@ from metaloop.edges.tracking.knobs import flatten
 from metaloop.files.org_file import load_organization
 from metaloop.files.run_folder import read_json, read_lines
 from metaloop.meta.evolution.folder import EvolutionFolder
-from metaloop.meta.evolution.terms import CONFIRMATION, UNSEEN, Born, Measured
+from metaloop.meta.evolution.terms import CONFIRMATION, HALF, OPENING, Born, Measured
 from metaloop.meta.racing.terms import Standing
 from metaloop.vocabulary.errors import FileError
 
@@ -26,7 +26,8 @@ EVOLVED_FILES = ("EVIDENCE.md", "evidence.json")
 def evolution_images(path: Path) -> Iterator[RunImage]:
     """Every run image of an evolution's folder, parents before children.
 
-    A trial's ``gain_bpb`` is that of the last stage of its own world: confirmed, if it came so far.
+    A trial's ``gain_bpb`` is that of the simulated world that all trials were in, so that they can be compared by it;
+    ``real_gain_bpb`` is that of the last real stage it came to on all of its GPU-hours.
 
     Raises:
         FileError: the evolution has not ended.
@@ -77,10 +78,12 @@ def _trial(folder: EvolutionFolder, results: EvolutionResults, born: Born, measu
     place = folder.child(born.name) if born.parent else folder.given(born.name)
     stages = list(dict.fromkeys(m.stage for m in sorted(measured, key=lambda m: -m.seed)))
     gains = {f"gain_{stage}_bpb": _mean([m.score for m in measured if m.stage == stage]) for stage in stages}
+    real = {m.stage for m in measured if m.real and m.stage != HALF}
     last = _last_standing(results, born.name)
     summary = {
         **gains,
-        "gain_bpb": next((gains[f"gain_{stage}_bpb"] for stage in stages if stage != UNSEEN), None),
+        "gain_bpb": _mean([m.score for m in measured if m.stage in (OPENING, results.terms.inner.name)]),
+        "real_gain_bpb": next((gains[f"gain_{stage}_bpb"] for stage in stages if stage in real), None),
         "versus_champion_bpb": last.difference if last else None,
         "e_value": last.e_value if last else None,
         "org_runs": float(len(measured)),

@@ -29,7 +29,8 @@ EXPERIMENT_NOTE = """Start with **Views** (top right): organizations ranked, org
 
 Runs are nested on four levels, by tag `level`: *meta* (a `metaloop` command) → *organization* → *org run* (one seed) →
 *experiment* (one training). `gain_bpb` is baseline minus trunk in bits per byte, retrained by the harness on
-fresh paired seeds and unseen data; more is better. Filters for the search box:
+fresh paired seeds and unseen data; more is better. In an evolution it is an organization's simulated gain, which all
+have; `real_gain_bpb` is the real one of those that came so far. Filters for the search box:
 
 - `tags.level = 'organization'` compares organizations (sort by a metric to see them as a flat list)
 - `tags.level = 'org run'` has one row for each seed, with best-so-far and confirmed anytime curves

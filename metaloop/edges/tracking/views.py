@@ -40,8 +40,8 @@ def views() -> Mapping[str, str]:
 
 def _organizations() -> dict[str, Any]:
     metrics = (
-        "gain_bpb", "gain_ci95_low", "gain_ci95_high", "gain_per_gpu_hour", "versus_best_control_bpb", "anytime_area",
-        "utilization", "experiments", "merges", "false_merges",
+        "gain_bpb", "gain_ci95_low", "gain_ci95_high", "real_gain_bpb", "gain_per_gpu_hour", "versus_best_control_bpb",
+        "anytime_area", "utilization", "experiments", "merges", "false_merges",
     )  # fmt: skip
     bars = [_chart("BAR", name, metricKey=name) for name in ("gain_bpb", "gain_per_gpu_hour", "anytime_area")]
     columns = [*_columns("metrics", metrics), *_columns("tags", ("control", "run")), *_columns("params", KNOBS)]
