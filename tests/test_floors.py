@@ -22,6 +22,8 @@ ONLY_IN = {
     "nanogpt": {"metaloop/execution/nanogpt_trainer.py"},
     "time": {"metaloop/vocabulary/clock.py", "metaloop/edges"},
     "datetime": {"metaloop/edges"},
+    "openai": {"metaloop/brains/model/chat.py"},
+    "httpx2": {"metaloop/brains/model/chat.py"},
 }
 """Who may import what reaches outside: time, processes, the cluster, the target."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from metaloop.actors.messages import Ask, Decided
 from metaloop.brains.brain import Brain
 from metaloop.brains.registry import make_brain
+from metaloop.vocabulary.models import NO_MODELS, ThinkingTerms
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.space import Space
 
@@ -16,16 +17,24 @@ class RoleActor:
     remember what did not happen.
     """
 
-    def __init__(self, member: Member, space: Space, seed: int, colleagues: tuple[Member, ...]) -> None:
+    def __init__(
+        self,
+        member: Member,
+        space: Space,
+        seed: int,
+        colleagues: tuple[Member, ...],
+        thinking: ThinkingTerms = NO_MODELS,
+    ) -> None:
         self._member = member
         self._space = space
         self._seed = seed
         self._colleagues = colleagues
+        self._thinking = thinking
         self._brain = self._new_brain()
         self._latest: Decided | None = None
 
     def _new_brain(self) -> Brain:
-        return make_brain(self._member, self._space, self._seed, self._colleagues)
+        return make_brain(self._member, self._space, self._seed, self._colleagues, self._thinking)
 
     def handle(self, ask: Ask) -> Decided:
         """The member's decision on what it is asked; on what it was asked before, its latest decision once more.

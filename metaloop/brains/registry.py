@@ -12,22 +12,22 @@ from metaloop.brains.merging import make_merger
 from metaloop.brains.proposing import AblationProposer, IdeaTaker, RandomProposer
 from metaloop.brains.reviewing import Reviewer
 from metaloop.brains.tpe import TpeProposer
-from metaloop.vocabulary.errors import MetaloopError
+from metaloop.vocabulary.errors import ModelError
+from metaloop.vocabulary.models import NO_MODELS, ThinkingTerms
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.space import Space
 
 
-def make_brain(member: Member, space: Space, seed: int, colleagues: tuple[Member, ...]) -> Brain:
+def make_brain(
+    member: Member, space: Space, seed: int, colleagues: tuple[Member, ...], thinking: ThinkingTerms = NO_MODELS
+) -> Brain:
     """The brain that the member's role file asks for.
 
     Raises:
-        MetaloopError: no brain of that name exists.
+        ModelError: its model is not listed, or cannot be reached from here.
     """
     if member.brain != "scripted":
-        raise MetaloopError(
-            f"member {member.name} asks for model {member.brain!r}, but only `scripted` brains exist so far. "
-            "Set `model: scripted`."
-        )
+        return _model_brain(member, space, thinking)
     if member.kind == "proposer":
         return _proposers()[Policy(member).word("strategy")](member, space, seed)
     if member.kind == "reviewer":
@@ -35,6 +35,16 @@ def make_brain(member: Member, space: Space, seed: int, colleagues: tuple[Member
     if member.kind == "merger":
         return make_merger(member, space)
     return Director(member, space, colleagues)
+
+
+def _model_brain(member: Member, space: Space, thinking: ThinkingTerms) -> Brain:
+    from metaloop.brains.model.brain import ModelBrain
+    from metaloop.brains.model.chat import OpenAIChat
+
+    card = thinking.card(member.brain)
+    if card is None:
+        raise ModelError(f"member {member.name} asks for model {member.brain!r}, of which nothing is known.")
+    return ModelBrain(member, space, card, OpenAIChat(card), thinking)
 
 
 def _proposers() -> dict[str, Callable[[Member, Space, int], Brain]]:

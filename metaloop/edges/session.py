@@ -19,11 +19,13 @@ from metaloop.execution.org_run import OrgRunTerms, has_ended, run_org
 from metaloop.execution.trainer import Target, TrainerSpec, describe, make_simulated
 from metaloop.files import journal
 from metaloop.files.org_file import OrgFile, check_focus, read_organization, write_whole
-from metaloop.files.run_folder import Confirmation, RunFolder, RunTerms, read_lines, write_json
+from metaloop.files.run_folder import Confirmation, OrgRunFolder, RunFolder, RunTerms, read_lines, write_json
 from metaloop.meta.confirmation import Confirmer, trunk_history
 from metaloop.meta.results import Results
 from metaloop.vocabulary.errors import OrgFileError, UsageError
+from metaloop.vocabulary.models import ModelCard
 from metaloop.vocabulary.organization import Organization
+from metaloop.vocabulary.text import nearest
 
 
 def target_of(terms: RunTerms) -> Target:
@@ -79,24 +81,26 @@ def create(out: Path, terms: RunTerms, sources: dict[str, Path]) -> RunFolder:
 def organizations_of(folder: RunFolder, terms: RunTerms, target: Target) -> list[Organization]:
     """The organizations of a run, read from its own copies."""
     files = [read_organization(folder.organizations / name) for name in terms.organizations]
-    return [check_runnable(file, target) for file in files]
+    return [check_runnable(file, target, terms.models) for file in files]
 
 
-def check_runnable(file: OrgFile, target: Target) -> Organization:
+def check_runnable(file: OrgFile, target: Target, models: tuple[ModelCard, ...] = ()) -> Organization:
     """What only the target and the brains at hand can tell of an organization, before any device time is spent.
 
     Raises:
-        OrgFileError: a focus names no knob group, or a member's brain does not exist yet.
+        OrgFileError: a focus names no knob group, or a member asks for a model that is not among ``models``.
     """
     organization = file.to_organization()
     check_focus(organization, target.space.groups, file)
+    known = [card.name for card in models]
     for member in organization.members:
-        if member.brain != "scripted":
+        if member.brain != "scripted" and member.brain not in known:
             raise OrgFileError(
                 file.document.path,
                 None,
-                f"member {member.name} asks for model {member.brain!r}, but only `scripted` brains exist so far. "
-                "Set `model: scripted`.",
+                f"member {member.name} asks for model {member.brain!r}{nearest(member.brain, known)}, expected "
+                f"`scripted` or a model of the models file ({', '.join(known) or 'it has none'}). Set one of them, "
+                "or add a card and name the file with --models.",
             )
     return organization
 
@@ -126,7 +130,7 @@ def execute_one(folder: RunFolder, name: str, seed: int, backend: Backend, progr
     """What is missing of one org run and its confirmation."""
     terms = folder.read_terms()
     target = target_of(terms)
-    organization = check_runnable(read_organization(folder.organizations / name), target)
+    organization = check_runnable(read_organization(folder.organizations / name), target, terms.models)
     confirmer = Confirmer(backend, terms.confirm_pairs, _known_confirmations(folder, terms))
     _carry_out(folder, organization, seed, target, confirmer, backend, progress)
 
@@ -140,13 +144,21 @@ def _carry_out(
     backend: Backend,
     progress: Progress,
 ) -> None:
-    place, budget_s = folder.org_run(organization.name, seed), folder.read_terms().budget_s
+    place, terms = folder.org_run(organization.name, seed), folder.read_terms()
     if not has_ended(place):
         if backend.name == "sim":  # costs nothing to begin anew, and then repeats byte for byte
-            shutil.rmtree(place.path, ignore_errors=True)
+            _begin_anew(place)
         with progress.org_run(organization.name, seed) as observer:
-            run_org(OrgRunTerms(organization, seed, budget_s), place, target, backend, observer)
+            granted = OrgRunTerms(organization, seed, terms.budget_s, terms.models)
+            run_org(granted, place, target, backend, observer)
     _confirm(folder, organization.name, seed, confirmer, progress)
+
+
+def _begin_anew(place: OrgRunFolder) -> None:
+    """Nothing of an org run is left but what its models said: that was paid for."""
+    for path in place.path.iterdir() if place.path.exists() else ():
+        if path != place.transcripts:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _known_confirmations(folder: RunFolder, terms: RunTerms) -> list[Confirmation]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from metaloop.actors.controller import Controller
 from metaloop.actors.messages import Command, Message
+from metaloop.vocabulary.models import NO_MODELS, ThinkingTerms
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 from metaloop.vocabulary.space import Space
@@ -21,6 +22,7 @@ class Hosting:
     is called with the run time every second or so: it returns messages from outside (ideas that people added) and
     leaves a sign of life. ``revive`` makes a new controller from the journal after the old one died (at the given run
     time) and returns its first commands; ``commits`` counts the commits to the org run's repository so far.
+    ``thinking`` is what model brains have to work with.
     """
 
     controller: Controller
@@ -33,6 +35,7 @@ class Hosting:
     longest_s: float
     revive: Callable[[float], tuple[Controller, list[Command]]]
     commits: Callable[[], int]
+    thinking: ThinkingTerms = NO_MODELS
 
 
 class Backend(Protocol):

@@ -17,6 +17,7 @@ from metaloop.files import journal
 from metaloop.files.repository import Repository
 from metaloop.files.run_folder import OrgRunFolder, read_inbox
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.models import ModelCard, ThinkingTerms
 from metaloop.vocabulary.organization import Organization
 
 Observer = Callable[[ev.Event, OrgState], None]
@@ -29,6 +30,8 @@ class OrgRunTerms:
     organization: Organization
     seed: int
     budget_s: float
+    models: tuple[ModelCard, ...] = ()
+    """The models that its members may ask."""
 
 
 def has_ended(folder: OrgRunFolder) -> bool:
@@ -87,6 +90,7 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
                 longest_s=target.longest_s,
                 revive=revive,
                 commits=lambda: len(state.commits),
+                thinking=ThinkingTerms(terms.models, str(folder.transcripts.resolve()), backend.name == "sim"),
             )
         )
     finally:

@@ -13,6 +13,7 @@ import msgspec
 from metaloop.actors.messages import Ask, Decided
 from metaloop.execution.trainer import Trainer, TrainerSpec, make
 from metaloop.vocabulary.clock import WallClock
+from metaloop.vocabulary.models import ThinkingTerms
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.records import CurvePoint, TrainingRequest, TrainingResult
 from metaloop.vocabulary.space import Knob, Space
@@ -25,6 +26,7 @@ class Assignment(msgspec.Struct, frozen=True):
     knobs: tuple[Knob, ...]
     seed: int
     colleagues: tuple[Member, ...]
+    thinking: ThinkingTerms
 
 
 class Paced:
@@ -69,7 +71,7 @@ class RoleProcess:
         from metaloop.actors.role_actor import RoleActor
 
         given = msgspec.json.decode(assignment, type=Assignment)
-        self._actor = RoleActor(given.member, Space(given.knobs), given.seed, given.colleagues)
+        self._actor = RoleActor(given.member, Space(given.knobs), given.seed, given.colleagues, given.thinking)
         return os.getpid()
 
     def ask(self, ask: bytes) -> bytes:

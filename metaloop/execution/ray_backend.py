@@ -149,7 +149,8 @@ class RayBackend:
         self._await([self._assign(hosting, i) for i in range(len(hosting.members))], "role actors")
 
     def _assign(self, hosting: Hosting, index: int) -> Any:
-        assignment = Assignment(hosting.members[index], hosting.space.knobs, hosting.seed, hosting.members)
+        member, members = hosting.members[index], hosting.members
+        assignment = Assignment(member, hosting.space.knobs, hosting.seed, members, hosting.thinking)
         return self._roles[index].assign.remote(msgspec.json.encode(assignment))
 
     # The loop --------------------------------------------------------------------------------------------------

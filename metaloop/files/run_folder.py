@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from metaloop.vocabulary.errors import FileError
+from metaloop.vocabulary.models import ModelCard
 from metaloop.vocabulary.records import Config, FinalState, Idea
 
 T = TypeVar("T")
@@ -48,6 +49,8 @@ class RunTerms(msgspec.Struct, frozen=True):
     """Evolved organizations: child name to parent name."""
     cluster: dict[str, Any] = {}
     """The simulated cluster's whole description; empty where the run was real."""
+    models: tuple[ModelCard, ...] = ()
+    """The models that members ask, as their cards were when the run was made."""
     confirm: Literal["trunk", "ends"] = "trunk"
     """What is trained again after an org run: every trunk commit, or only the baseline and the last one."""
 
@@ -86,6 +89,7 @@ class OrgRunFolder:
         self.repository = path / "repo"
         self.inbox = path / "inbox.jsonl"
         self.alive = path / "alive"
+        self.transcripts = path / "transcripts"
         self.confirmations = path / "confirmation.jsonl"
 
 

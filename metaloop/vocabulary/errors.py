@@ -10,6 +10,7 @@
     ├── JournalError              a journal that cannot be replayed: carries path and line
     ├── RepositoryError           git refused
     ├── BackendError              the cluster cannot host the run
+    ├── ModelError                a model could not be brought to an answer
     ├── BudgetSpent               one more org run could exceed the GPU-hours that were granted
     └── TrainerError              the trainer cannot serve the request (never: a training that failed)
 
@@ -69,6 +70,10 @@ class BackendError(MetaloopError):
 
 class BudgetSpent(MetaloopError):
     """One more org run could exceed the GPU-hours that were granted; an evolution ends with what it has."""
+
+
+class ModelError(MetaloopError):
+    """A model could not be brought to an answer: no server, no client, or nothing but failures."""
 
 
 class TrainerError(MetaloopError):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from metaloop import __version__
+from metaloop.files.models_file import SHIPPED, read_models
 from metaloop.files.org_reader import organizations_at
 from metaloop.files.run_folder import RunTerms
 from metaloop.vocabulary.errors import UsageError
@@ -102,6 +103,13 @@ _OPTIONS = (
         help="Fresh paired seeds on which the harness retrains every trunk commit afterwards.",
     ),
     click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder to make [default: runs/TIME]."),
+    click.option(
+        "--models",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        default=None,
+        help="What role files' models are, where they are served and what they cost, as YAML [default: the models.yaml "
+        "that is shipped; OPENAI_BASE_URL and OPENAI_API_KEY say where and who].",
+    ),
     click.option("--address", default=None, help="A running Ray cluster [default: a local one for this command]."),
     click.option("--no-mlflow", is_flag=True, help="Do not write to MLflow."),
     click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there."),
@@ -155,6 +163,7 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         command=shlex.join(["metaloop", *sys.argv[1:]]),
         parents=parents,
         cluster=_cluster(options["cluster"] or defaults.cluster) if simulated else {},
+        models=read_models(options.get("models") or SHIPPED),
     )
 
 

@@ -35,7 +35,7 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     terms = make_terms(options, tuple(folders), {})
     target = session.target_of(terms)
     for file in files:
-        session.check_runnable(file, target)
+        session.check_runnable(file, target, terms.models)
     folder = session.create(options["out"] or default_out("run"), terms, folders)
     try:
         carry_out(folder, options["address"], options["as_json"], not options["no_mlflow"])

@@ -13,6 +13,7 @@ from metaloop.execution.org_run import OrgRunTerms, started_event
 from metaloop.execution.trainer import Target
 from metaloop.files.journal import MemoryJournal
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.models import ThinkingTerms
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def simulate_org(terms: OrgRunTerms, target: Target, backend: Backend) -> Simula
             longest_s=target.longest_s,
             revive=revive,
             commits=lambda: len(state.commits),
+            thinking=ThinkingTerms(terms.models, declared_time=True),
         )
     )
     return SimulatedRun(journal.events, state)

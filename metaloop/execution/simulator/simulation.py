@@ -193,7 +193,8 @@ class Simulation:
 
     def _new_actor(self, name: str) -> RoleActor:
         hosting = self._hosting
-        self._actors[name] = actor = RoleActor(self._members[name], hosting.space, hosting.seed, hosting.members)
+        terms = (hosting.space, hosting.seed, hosting.members, hosting.thinking)
+        self._actors[name] = actor = RoleActor(self._members[name], *terms)
         return actor
 
     # Devices ---------------------------------------------------------------------------------------------------

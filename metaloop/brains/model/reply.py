@@ -1,0 +1,262 @@
+"""What a model may answer to each question, as a JSON schema, and an answer read into a decision or a complaint.
+
+The schema is made from the reply's type; servers constrain their decoding by it as well as they can. Many ignore
+bounds, so that every reply is checked again here, and a complaint says what to mend.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from metaloop.vocabulary.decisions import (
+    Decision,
+    Judge,
+    Observation,
+    Pass,
+    Propose,
+    Question,
+    Review,
+    StandUp,
+    Steering,
+)
+from metaloop.vocabulary.errors import TrainerError
+from metaloop.vocabulary.records import Candidate, Cost
+from metaloop.vocabulary.space import Knob, Space, Value
+
+MOST_TEXT = 1000
+"""Characters of a hypothesis or reason that are kept."""
+MOST_CHANGES = 40
+MOST_REPEATS = 8
+Text = Annotated[str, Meta(description="One or two sentences.")]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One knob, put to a value."""
+
+    knob: str
+    value: bool | int | float | str
+
+
+class ProposeReply(msgspec.Struct, frozen=True):
+    """A change set; none to propose nothing now."""
+
+    hypothesis: Annotated[str, Meta(description="Why it should help, in one sentence that could turn out false.")]
+    changes: Annotated[list[Change], Meta(description="Only what differs from the head; empty: nothing to propose.")]
+    predicted_delta: Annotated[float, Meta(description="Expected bpb minus the head's; negative is better.")]
+    idea: Annotated[str | None, Meta(description="Id of the idea that it follows, if any.")]
+
+
+class ReviewReply(msgspec.Struct, frozen=True):
+    """A vote."""
+
+    reason: Text
+    approve: bool
+
+
+class JudgeReply(msgspec.Struct, frozen=True):
+    """A verdict."""
+
+    reason: Text
+    verdict: Literal["merge", "discard", "repeat", "hold", "retest", "combine"]
+    repeats: Annotated[int, Meta(description="For repeat: scores on this many seeds, those that are there included.")]
+    together: Annotated[list[str], Meta(description="For combine: ids of held proposals to train along.")]
+
+
+class Pointer(msgspec.Struct, frozen=True):
+    """Where a proposer should look."""
+
+    member: str
+    focus: Annotated[list[str], Meta(description="Knob groups; empty: all.")]
+    boldness_factor: Annotated[float, Meta(description="0.1 to 10; 1 leaves its steps as they are.")]
+
+
+class StandUpReply(msgspec.Struct, frozen=True):
+    """What the meeting lays down."""
+
+    minutes: Text
+    steering: list[Pointer]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What binds an answer whatever a model says: the knobs that may be changed, and the member's policy.
+
+    ``screening``: fraction, margin and share to keep of the early look at a training. ``min_gain`` (bpb): no merge
+    below it; ``None``: no merge at all.
+    """
+
+    space: Space
+    screening: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    min_gain: float | None = 0.0
+
+
+_REPLIES: dict[Question, type[msgspec.Struct]] = {
+    "propose": ProposeReply,
+    "review": ReviewReply,
+    "judge": JudgeReply,
+    "standup": StandUpReply,
+}
+
+
+_JSON_TYPES = {"float": "number", "int": "integer", "bool": "boolean", "choice": "string"}
+
+
+def schema(question: Question, knobs: Sequence[Knob], values_shown: int = 0) -> dict[str, Any]:
+    """The JSON schema of an answer: every field required, none besides, references resolved.
+
+    ``knobs`` are those that may be changed. ``values_shown``: how many values of a number may be chosen, evenly on its
+    own scale; 0: any within its range.
+    """
+    made, parts = msgspec.json.schema_components([_REPLIES[question]])
+    plain: dict[str, Any] = _strict(made[0], parts)
+    if question == "propose":
+        plain["properties"]["changes"]["items"] = {"anyOf": [_change(knob, values_shown) for knob in knobs]}
+    return plain
+
+
+def _strict(node: Any, parts: dict[str, Any]) -> Any:
+    """With references put in place, and every object closed and complete."""
+    if isinstance(node, list):
+        return [_strict(item, parts) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        rest = {key: value for key, value in node.items() if key != "$ref"}
+        return _strict({**parts[node["$ref"].rsplit("/", 1)[-1]], **rest}, parts)
+    found = {key: _strict(value, parts) for key, value in node.items() if key not in ("title", "default")}
+    if found.get("type") == "object":
+        found["required"] = list(found["properties"])
+        found["additionalProperties"] = False
+    return found
+
+
+def _change(knob: Knob, values_shown: int) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"knob": {"type": "string", "enum": [knob.name]}, "value": _value(knob, values_shown)},
+        "required": ["knob", "value"],
+        "additionalProperties": False,
+    }
+
+
+def _value(knob: Knob, values_shown: int) -> dict[str, Any]:
+    kind = _JSON_TYPES[knob.kind]
+    if not knob.numeric:
+        return {"type": kind, "enum": list(knob.choices)}
+    if values_shown:
+        return {"type": kind, "enum": shown_values(knob, values_shown)}
+    return {"type": kind, "minimum": knob.low, "maximum": knob.high}
+
+
+def shown_values(knob: Knob, count: int) -> list[Value]:
+    """``count`` values evenly on a numeric knob's own scale, ends included; fewer where they fall together."""
+    steps = max(1, count - 1)
+    return list(dict.fromkeys(knob.from_unit(step / steps) for step in range(count)))
+
+
+def read(text: str, observation: Observation, rules: Rules, cost: Cost) -> Decision | str:
+    """The decision that a model's text is, or what is wrong with it."""
+    try:
+        reply = msgspec.json.decode(_object(text), type=_REPLIES[observation.question])
+    except msgspec.MsgspecError as error:
+        return f"it is not the JSON that was asked for: {error}"
+    if isinstance(reply, ProposeReply):
+        return _propose(reply, observation, rules, cost)
+    if isinstance(reply, ReviewReply):
+        return Review(reply.approve, _kept(reply.reason), cost)
+    if isinstance(reply, JudgeReply):
+        return _judge(reply, observation, rules, cost)
+    assert isinstance(reply, StandUpReply)
+    return _stand_up(reply, rules.space, cost)
+
+
+def _object(text: str) -> str:
+    """The JSON object in a text: models like to put it in a fence, or to talk around it."""
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text
+
+
+def _propose(reply: ProposeReply, observation: Observation, rules: Rules, cost: Cost) -> Propose | Pass | str:
+    if not reply.changes:
+        return Pass(_kept(reply.hypothesis) or "nothing to propose", cost)
+    if len(reply.changes) > MOST_CHANGES:
+        return f"it changes {len(reply.changes)} knobs, at most {MOST_CHANGES} are allowed"
+    names = [change.knob for change in reply.changes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        return f"it sets {twice} twice"
+    try:
+        changes = rules.space.validate({change.knob: change.value for change in reply.changes})
+    except TrainerError as error:
+        return str(error)
+    if reply.idea is not None and reply.idea not in {idea.id for idea in observation.ideas}:
+        return f"there is no idea {reply.idea!r}; idea must be null or one of those that are listed"
+    fraction, margin, keep = rules.screening
+    return Propose(
+        changes=changes,
+        hypothesis=_kept(reply.hypothesis),
+        predicted_delta=reply.predicted_delta,
+        screen_fraction=fraction,
+        screen_margin=margin,
+        screen_keep=keep,
+        idea=reply.idea,
+        cost=cost,
+    )
+
+
+def _judge(reply: JudgeReply, observation: Observation, rules: Rules, cost: Cost) -> Judge | str:
+    candidate = observation.candidate
+    assert candidate is not None
+    if observation.budget_spent >= 1.0 and reply.verdict not in ("merge", "discard"):
+        return "the budget is spent: only merge and discard are left"
+    if reply.verdict == "merge" and (against := _no_merge(candidate, rules)):
+        return against
+    if reply.verdict == "repeat" and not 1 <= reply.repeats <= MOST_REPEATS:
+        return f"repeats must lie in [1, {MOST_REPEATS}] for the verdict repeat, got {reply.repeats}"
+    if reply.verdict == "retest" and not candidate.stale:
+        return "retest is for a candidate whose head has moved; this one's has not"
+    held = [each.proposal.id for each in observation.held]
+    unknown = next((one for one in reply.together if one not in held), None)
+    if reply.verdict == "combine" and (unknown or not reply.together):
+        return f"together must name held proposals ({', '.join(held) or 'there are none'}), got {reply.together}"
+    return Judge(
+        reply.verdict,
+        _kept(reply.reason),
+        reply.repeats if reply.verdict == "repeat" else 0,
+        tuple(reply.together) if reply.verdict == "combine" else (),
+        cost,
+    )
+
+
+def _no_merge(candidate: Candidate, rules: Rules) -> str | None:
+    """Why the member's policy does not let it be merged."""
+    if rules.min_gain is None:
+        return "your policy is never to merge"
+    deltas = candidate.deltas() or candidate.base_deltas()
+    gain = -math.fsum(deltas) / len(deltas) if deltas else None
+    if gain is None or gain < rules.min_gain or gain <= 0:
+        found = "has no score to compare" if gain is None else f"gains {gain:+.4f} bpb"
+        return f"your policy asks for a gain of at least {rules.min_gain:g} bpb, the candidate {found}"
+    return None
+
+
+def _stand_up(reply: StandUpReply, space: Space, cost: Cost) -> StandUp | str:
+    groups = {knob.group for knob in space.knobs}
+    for pointer in reply.steering:
+        unknown = next((group for group in pointer.focus if group not in groups), None)
+        if unknown:
+            return f"there is no knob group {unknown!r}; known: {', '.join(sorted(groups))}"
+        if not 0.1 <= pointer.boldness_factor <= 10:
+            return f"boldness_factor must lie in [0.1, 10], got {pointer.boldness_factor:g}"
+    steering = {p.member: Steering(tuple(p.focus), p.boldness_factor) for p in reply.steering}
+    return StandUp(steering, _kept(reply.minutes), cost)
+
+
+def _kept(text: str) -> str:
+    return " ".join(text.split())[:MOST_TEXT]

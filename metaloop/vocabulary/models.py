@@ -1,0 +1,62 @@
+"""Which model answers for a member, how it is reached, and what it costs: the records of a models file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+ReplyFormat = Literal["schema", "json", "text"]
+"""What a server is asked for: constrained decoding to a JSON schema, any JSON object, or nothing."""
+
+
+class ModelCard(msgspec.Struct, frozen=True):
+    """One model as a server offers it. Only the name has to be given."""
+
+    name: str
+    served_as: str = ""
+    """The id that the server knows it by; empty: ``name``."""
+    base_url: str = ""
+    """Where it is served; empty: the environment's ``OPENAI_BASE_URL``."""
+    key_variable: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key. Keys themselves are never written down."""
+    reply_format: ReplyFormat = "schema"
+    usd_per_million_prompt: Annotated[
+        float, Meta(ge=0, le=10_000, description="Dollars for a million tokens read.")
+    ] = 0.0
+    usd_per_million_reply: Annotated[float, Meta(ge=0, le=10_000, description="Dollars for a million written.")] = 0.0
+    context_tokens: Annotated[int, Meta(ge=1024, le=10_000_000, description="What prompt and reply may hold.")] = 32_768
+    reply_tokens: Annotated[int, Meta(ge=64, le=1_000_000, description="Most tokens of a reply.")] = 2048
+    temperature: Annotated[float, Meta(ge=0, le=2, description="0: the likeliest reply.")] = 0.7
+    timeout_s: Annotated[float, Meta(ge=0.1, le=3600, description="Seconds for one attempt, whole.")] = 120.0
+    attempts: Annotated[int, Meta(ge=1, le=10, description="Tries where the server fails or says: later.")] = 4
+    values_shown: Annotated[
+        int, Meta(ge=0, le=20, description="Values of a number that may be chosen; 0: any in its range.")
+    ] = 0
+    latency_s: Annotated[float, Meta(ge=0, le=600, description="Simulated time: seconds before the first token.")] = 1.0
+    tokens_per_s: Annotated[float, Meta(ge=0.1, le=1e6, description="Simulated time: tokens written a second.")] = 50.0
+
+    def usd(self, prompt_tokens: int, reply_tokens: int) -> float:
+        """Dollars for a call."""
+        return (prompt_tokens * self.usd_per_million_prompt + reply_tokens * self.usd_per_million_reply) / 1e6
+
+
+class ThinkingTerms(msgspec.Struct, frozen=True):
+    """What the model brains of an org run have to work with.
+
+    ``transcripts`` is the folder that exchanges are written to, and read from again after a death; empty: none.
+    ``declared_time``: a decision takes the seconds that its model's card says (simulated time), not those that passed.
+    """
+
+    cards: tuple[ModelCard, ...] = ()
+    transcripts: str = ""
+    declared_time: bool = False
+
+    def card(self, model: str) -> ModelCard | None:
+        """The card of that name."""
+        return next((card for card in self.cards if card.name == model), None)
+
+
+NO_MODELS = ThinkingTerms()
+"""No model is at hand: all brains are scripted."""
