@@ -30,6 +30,7 @@ from metaloop.actors.run_context import RunContext
 from metaloop.actors.state import OrgState, replay
 from metaloop.files.journal import MemoryJournal
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.models import UNLIMITED, Allowance
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.records import CurvePoint, TrainingRequest, TrainingResult
 from metaloop.vocabulary.seeds import python_stream
@@ -93,6 +94,7 @@ class Driver:
     train: Callable[[TrainingRequest], TrainingResult] = score
     faults: Faults = field(default_factory=Faults)
     think_s: float = 0.001
+    allowance: Allowance = UNLIMITED
 
     def __post_init__(self) -> None:
         self.journal = MemoryJournal()
@@ -106,7 +108,7 @@ class Driver:
         self._build()
 
     def _build(self) -> None:
-        context = RunContext(self.organization, SPACE, self.seed, self.state, self.journal)
+        context = RunContext(self.organization, SPACE, self.seed, self.state, self.journal, self.allowance)
         self.controller = Controller(context)
         self.actors = {
             m.name: RoleActor(m, SPACE, self.seed, self.organization.members) for m in self.organization.members

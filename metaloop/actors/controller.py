@@ -248,7 +248,7 @@ class Controller:
         """The budget is spent: nothing new is started, idle devices go back."""
         run = self._run
         for experiment in run.state.queue.snapshot() if run.state.queue else ():
-            run.record(ev.Dropped(now, experiment.id, "the budget was spent"))
+            run.record(ev.Dropped(now, experiment.id, self._over))
         for device in sorted(run.state.idle, key=run.state.ranks.__getitem__):
             run.record(ev.Released(now, device))
             run.out.append(GiveBack(device))
@@ -257,4 +257,11 @@ class Controller:
         run = self._run
         if run.state.ledger.held or judging.undecided(run) or judging.held(run):
             return
-        run.record(ev.RunEnded(now, "the budget was spent"))
+        run.record(ev.RunEnded(now, self._over))
+
+    @property
+    def _over(self) -> str:
+        """Why it ends."""
+        run = self._run
+        early = run.thought_enough and run.state.ledger.share(run.state.now) < 1.0
+        return "the tokens or dollars for thinking were spent" if early else "the budget was spent"

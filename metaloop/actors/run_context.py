@@ -16,6 +16,7 @@ from metaloop.actors.visibility import NewsDesk
 from metaloop.files.journal import Journal
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.decisions import Observation, Question, Refuse, Steering
+from metaloop.vocabulary.models import UNLIMITED, Allowance
 from metaloop.vocabulary.organization import Member, Organization, RoleKind
 from metaloop.vocabulary.records import TRUNK, Config, Head
 from metaloop.vocabulary.space import Space
@@ -55,6 +56,7 @@ class RunContext:
         seed: int,
         state: OrgState,
         journal: Journal,
+        allowance: Allowance = UNLIMITED,
     ) -> None:
         self.organization = organization
         self.space = space
@@ -74,6 +76,7 @@ class RunContext:
         self.rests: dict[str, tuple[int, int]] = {}
         """Member to the number of results at its last rest, and its rests in a row without a new one."""
         self._journal = journal
+        self._allowance = allowance
         self._news = NewsDesk(organization.sharing)
         self._reborn: set[str] = {member.name for member in organization.members}
         self._asks = 0
@@ -95,9 +98,16 @@ class RunContext:
             observer(event)
 
     def share(self, now: float) -> float:
-        """Spent part of the budget. Once devices were given back it is 1 at least, whatever rounding says."""
+        """Spent part of the budget: 1 at least once devices were given back, whatever rounding says, and once the
+        members have thought for all that they were allowed."""
         share = self.state.ledger.share(now)
-        return max(1.0, share) if self.state.closing else share
+        return max(1.0, share) if self.state.closing or self.thought_enough else share
+
+    @property
+    def thought_enough(self) -> bool:
+        """Whether the tokens or dollars for thinking are spent."""
+        ledger = self.state.ledger
+        return self._allowance.spent(ledger.tokens, ledger.usd)
 
     def member(self, name: str) -> Member | None:
         """The member of that name; branches and the controller author proposals too."""

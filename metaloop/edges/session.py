@@ -23,7 +23,7 @@ from metaloop.files.run_folder import Confirmation, OrgRunFolder, RunFolder, Run
 from metaloop.meta.confirmation import Confirmer, trunk_history
 from metaloop.meta.results import Results
 from metaloop.vocabulary.errors import OrgFileError, UsageError
-from metaloop.vocabulary.models import ModelCard
+from metaloop.vocabulary.models import UNLIMITED, ModelCard
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.text import nearest
 
@@ -149,7 +149,8 @@ def _carry_out(
         if backend.name == "sim":  # costs nothing to begin anew, and then repeats byte for byte
             _begin_anew(place)
         with progress.org_run(organization.name, seed) as observer:
-            granted = OrgRunTerms(organization, seed, terms.budget_s, terms.models)
+            allowed = terms.allowance.least(terms.total_allowance.less(*_thought(folder, terms)))
+            granted = OrgRunTerms(organization, seed, terms.budget_s, terms.models, allowed)
             run_org(granted, place, target, backend, observer)
     _confirm(folder, organization.name, seed, confirmer, progress)
 
@@ -159,6 +160,17 @@ def _begin_anew(place: OrgRunFolder) -> None:
     for path in place.path.iterdir() if place.path.exists() else ():
         if path != place.transcripts:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _thought(folder: RunFolder, terms: RunTerms) -> tuple[int, float]:
+    """Tokens and dollars of all org runs that have ended."""
+    from metaloop.meta.audit import audit
+
+    if terms.total_allowance == UNLIMITED:
+        return 0, 0.0
+    places = [folder.org_run(name, seed) for name in terms.organizations for seed in terms.org_run_seeds]
+    counts = [audit(journal.read(place.journal)) for place in places if has_ended(place)]
+    return sum(count.tokens for count in counts), sum(count.usd for count in counts)
 
 
 def _known_confirmations(folder: RunFolder, terms: RunTerms) -> list[Confirmation]:

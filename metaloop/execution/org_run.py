@@ -17,7 +17,7 @@ from metaloop.files import journal
 from metaloop.files.repository import Repository
 from metaloop.files.run_folder import OrgRunFolder, read_inbox
 from metaloop.vocabulary import events as ev
-from metaloop.vocabulary.models import ModelCard, ThinkingTerms
+from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard, ThinkingTerms
 from metaloop.vocabulary.organization import Organization
 
 Observer = Callable[[ev.Event, OrgState], None]
@@ -32,6 +32,8 @@ class OrgRunTerms:
     budget_s: float
     models: tuple[ModelCard, ...] = ()
     """The models that its members may ask."""
+    allowance: Allowance = UNLIMITED
+    """What that may cost."""
 
 
 def has_ended(folder: OrgRunFolder) -> bool:
@@ -55,7 +57,7 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
     died_at = max([state.now, _last_sign(folder)]) if past else 0.0
 
     def embody(state: OrgState) -> tuple[Controller, ResearchRecord]:
-        context = RunContext(terms.organization, target.space, terms.seed, state, written)
+        context = RunContext(terms.organization, target.space, terms.seed, state, written, terms.allowance)
         record = ResearchRecord(Repository(folder.repository), target, state)
         context.watch(record.take)
         context.watch(lambda event: observer(event, state))

@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from metaloop.vocabulary.errors import FileError
-from metaloop.vocabulary.models import ModelCard
+from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard
 from metaloop.vocabulary.records import Config, FinalState, Idea
 
 T = TypeVar("T")
@@ -51,6 +51,10 @@ class RunTerms(msgspec.Struct, frozen=True):
     """The simulated cluster's whole description; empty where the run was real."""
     models: tuple[ModelCard, ...] = ()
     """The models that members ask, as their cards were when the run was made."""
+    allowance: Allowance = UNLIMITED
+    """What thinking may cost in each org run."""
+    total_allowance: Allowance = UNLIMITED
+    """What it may cost in all of them together."""
     confirm: Literal["trunk", "ends"] = "trunk"
     """What is trained again after an org run: every trunk commit, or only the baseline and the last one."""
 

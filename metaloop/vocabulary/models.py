@@ -42,6 +42,30 @@ class ModelCard(msgspec.Struct, frozen=True):
         return (prompt_tokens * self.usd_per_million_prompt + reply_tokens * self.usd_per_million_reply) / 1e6
 
 
+class Allowance(msgspec.Struct, frozen=True):
+    """What thinking may cost; ``None``: no limit. What was asked is paid, so that the last answers may pass it."""
+
+    tokens: int | None = None
+    usd: float | None = None
+
+    def spent(self, tokens: int, usd: float) -> bool:
+        """Whether nothing is left."""
+        return (self.tokens is not None and tokens >= self.tokens) or (self.usd is not None and usd >= self.usd)
+
+    def less(self, tokens: int, usd: float) -> Allowance:
+        """What is left of it."""
+        return Allowance(
+            None if self.tokens is None else max(0, self.tokens - tokens),
+            None if self.usd is None else max(0.0, self.usd - usd),
+        )
+
+    def least(self, other: Allowance) -> Allowance:
+        """The tighter of the two, field by field."""
+        tokens = [value for value in (self.tokens, other.tokens) if value is not None]
+        usd = [value for value in (self.usd, other.usd) if value is not None]
+        return Allowance(min(tokens, default=None), min(usd, default=None))
+
+
 class ThinkingTerms(msgspec.Struct, frozen=True):
     """What the model brains of an org run have to work with.
 
@@ -58,5 +82,6 @@ class ThinkingTerms(msgspec.Struct, frozen=True):
         return next((card for card in self.cards if card.name == model), None)
 
 
+UNLIMITED = Allowance()
 NO_MODELS = ThinkingTerms()
 """No model is at hand: all brains are scripted."""

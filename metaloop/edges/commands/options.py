@@ -17,6 +17,7 @@ from metaloop.files.models_file import SHIPPED, read_models
 from metaloop.files.org_reader import organizations_at
 from metaloop.files.run_folder import RunTerms
 from metaloop.vocabulary.errors import UsageError
+from metaloop.vocabulary.models import Allowance
 from metaloop.vocabulary.text import nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -110,6 +111,10 @@ _OPTIONS = (
         help="What role files' models are, where they are served and what they cost, as YAML [default: the models.yaml "
         "that is shipped; OPENAI_BASE_URL and OPENAI_API_KEY say where and who].",
     ),
+    click.option("--max-tokens", type=click.IntRange(1), help="Tokens of each org run: it then winds up."),
+    click.option("--max-usd", type=click.FloatRange(0.0), help="Dollars of each org run's models, likewise."),
+    click.option("--max-total-tokens", type=click.IntRange(1), help="Tokens of all org runs together."),
+    click.option("--max-total-usd", type=click.FloatRange(0.0), help="Dollars of all org runs together."),
     click.option("--address", default=None, help="A running Ray cluster [default: a local one for this command]."),
     click.option("--no-mlflow", is_flag=True, help="Do not write to MLflow."),
     click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there."),
@@ -163,6 +168,8 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         command=shlex.join(["metaloop", *sys.argv[1:]]),
         parents=parents,
         cluster=_cluster(options["cluster"] or defaults.cluster) if simulated else {},
+        allowance=Allowance(options.get("max_tokens"), options.get("max_usd")),
+        total_allowance=Allowance(options.get("max_total_tokens"), options.get("max_total_usd")),
         models=read_models(options.get("models") or SHIPPED),
     )
 

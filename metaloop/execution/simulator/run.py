@@ -31,7 +31,7 @@ def simulate_org(terms: OrgRunTerms, target: Target, backend: Backend) -> Simula
     journal = MemoryJournal()
 
     def embody(state: OrgState) -> Controller:
-        return Controller(RunContext(organization, target.space, terms.seed, state, journal))
+        return Controller(RunContext(organization, target.space, terms.seed, state, journal, terms.allowance))
 
     state = OrgState(teams=dict(teams))
     controller = embody(state)
