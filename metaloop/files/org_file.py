@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from metaloop.files.markdown import Document, read, shown
@@ -76,9 +77,16 @@ def _read(path: Path) -> Document:
     return read(file, OrgFileError)
 
 
-def write_whole(organization_folder: Path, destination: Path) -> OrgFile:
-    """Write an organization and every role file it uses into a new folder; see :func:`write_files`."""
-    return write_files(read_organization(organization_folder), destination)
+def write_whole(organization_folder: Path, destination: Path, model: str = "") -> OrgFile:
+    """Write an organization and every role file it uses into a new folder; see :func:`write_files`.
+
+    ``model``, if given, takes the place of the organization's own: it decides for all who inherit it.
+    """
+    organization = read_organization(organization_folder)
+    if model:
+        document = set_value(organization.document, ("model",), model)
+        organization = replace(organization, document=document, model=model)
+    return write_files(organization, destination)
 
 
 def write_files(organization: OrgFile, destination: Path) -> OrgFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ from metaloop.vocabulary.errors import BackendError
 @click.command("run")
 @click.argument("organizations", nargs=-1, type=click.Path(path_type=Path), metavar="ORG...")
 @run_options
+@click.option(
+    "--model",
+    default="",
+    help="Who thinks for members that inherit their organization's model: `scripted`, or one of the models file "
+    "[default: what ORG.md says].",
+)
 def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     """Run organizations (folders with an ORG.md), confirm what they found, and compare them.
 
@@ -31,12 +38,13 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     from metaloop.edges import session
 
     folders = organization_folders(organizations)
-    files = [read_organization(path) for path in folders.values()]
+    model = options["model"]
+    files = [replace(file, model=model or file.model) for file in map(read_organization, folders.values())]
     terms = make_terms(options, tuple(folders), {})
     target = session.target_of(terms)
     for file in files:
         session.check_runnable(file, target, terms.models)
-    folder = session.create(options["out"] or default_out("run"), terms, folders)
+    folder = session.create(options["out"] or default_out("run"), terms, folders, model)
     try:
         carry_out(folder, options["address"], options["as_json"], not options["no_mlflow"])
     except BackendError:
