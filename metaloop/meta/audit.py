@@ -28,7 +28,10 @@ class Hold:
 
 @dataclass(frozen=True)
 class Audit:
-    """Device time, trainings, tokens and dollars of an org run up to ``until`` (its last event)."""
+    """Device time, trainings, tokens and dollars of an org run up to ``until`` (its last event).
+
+    ``refusals`` counts questions to which a member had no usable answer.
+    """
 
     holds: tuple[Hold, ...]
     busy_s: float
@@ -39,6 +42,7 @@ class Audit:
     ended: bool
     budget_s: float = 0.0
     devices: tuple[str, ...] = field(default=())
+    refusals: int = 0
 
     @property
     def allocated_s(self) -> float:
@@ -76,6 +80,7 @@ def audit(events: Iterable[ev.Event]) -> Audit:
         ended=any(isinstance(event, ev.RunEnded) for event in events),
         budget_s=started.budget_s if started else 0.0,
         devices=started.devices if started else (),
+        refusals=sum(isinstance(event, ev.Refused) for event in events),
     )
 
 

@@ -112,6 +112,7 @@ def measure_org_run(
         unconfirmed_merges=sum(merge.confirmed_delta is None for merge in merges),
         merge_records=merges,
         waiting=waiting(events),
+        refusals=count.refusals,
     )
 
 
@@ -190,6 +191,7 @@ def measure_organization(name: str, control: bool, org_runs: Sequence[OrgRunResu
         gpu_hours_to_best_control=None,
         org_runs=tuple(org_runs),
         unproven_merges=sum(run.unproven_merges for run in org_runs),
+        refusals=sum(run.refusals for run in org_runs),
     )
 
 

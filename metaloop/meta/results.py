@@ -52,7 +52,7 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     ``finished`` says that the run has ended and every trunk commit was confirmed or tried; before, gains are ``None``.
     ``pairs`` counts those with a score of baseline and trunk, ``pairs_dropped`` those where a training failed.
     ``gpu_hours`` and ``utilization`` are counted from the journal, not from the controller's ledger; ``waiting`` says
-    what the devices idled for.
+    what the devices idled for. ``refusals`` counts questions to which a member had no usable answer.
     """
 
     organization: str
@@ -82,6 +82,7 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     unconfirmed_merges: int = 0
     merge_records: tuple[ConfirmedMerge, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    refusals: int = 0
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -102,9 +103,9 @@ class Comparison(msgspec.Struct, frozen=True):
 class OrganizationResult(msgspec.Struct, frozen=True):
     """One organization over its seeds: an entry of ``--json``'s ``organizations``.
 
-    ``gain_bpb`` is the mean over org runs; ``gpu_hours``, ``experiments``, ``merges``, ``false_merges``, ``tokens`` and
-    ``usd`` are totals over them; ``gain_per_gpu_hour`` is the mean gain over the mean GPU-hours of an org run.
-    ``gain_ci95`` is a t interval over the org runs; with a single org run, over its confirmation pairs
+    ``gain_bpb`` is the mean over org runs; ``gpu_hours``, ``experiments``, ``merges``, ``false_merges``, ``tokens``,
+    ``usd`` and ``refusals`` are totals over them; ``gain_per_gpu_hour`` is the mean gain over the mean GPU-hours of
+    an org run. ``gain_ci95`` is a t interval over the org runs; with a single org run, over its confirmation pairs
     (``interval_over`` says which). ``versus_control`` compares with the strongest control.
     """
 
@@ -127,6 +128,7 @@ class OrganizationResult(msgspec.Struct, frozen=True):
     org_runs: tuple[OrgRunResult, ...]
     unproven_merges: int = 0
     versus_control: Comparison | None = None
+    refusals: int = 0
 
 
 class Results(msgspec.Struct, frozen=True):

@@ -210,7 +210,13 @@ def _org_run(place: OrgRunFolder, run: OrgRunResult, story: Story, params: Mappi
         },
         params={**params, "seed": str(run.seed), **{f"target.{k}": v for k, v in story.started.target.items()}},
         series=series,
-        artifacts=_existing({"journal.jsonl": place.journal, "confirmation.jsonl": place.confirmations})
+        artifacts=_existing(
+            {
+                "journal.jsonl": place.journal,
+                "confirmation.jsonl": place.confirmations,
+                "transcripts": place.transcripts,
+            }
+        )
         if run.finished
         else {},
         texts=org_run_pictures(run, story) if run.finished else {},
@@ -282,6 +288,7 @@ def _gain_metrics(result: OrganizationResult | OrgRunResult) -> dict[str, float 
         "unproven_merges": float(result.unproven_merges),
         "tokens": float(result.tokens),
         "usd": result.usd,
+        "refusals": float(result.refusals),
     }
 
 
