@@ -24,9 +24,11 @@ from bench.peers.results import Run, compare_all  # noqa: E402
 from bench.peers.sides import RealSides, SimulatedSides  # noqa: E402
 from bench.peers.table import markdown  # noqa: E402
 from bench.peers.terms import Terms  # noqa: E402
+from metaloop.execution.nanogpt_trainer import knobs  # noqa: E402
 from metaloop.files.org_file import load_organization  # noqa: E402
 from metaloop.files.run_folder import append_line, read_json, read_lines, write_json  # noqa: E402
 from metaloop.vocabulary.errors import MetaloopError, UsageError  # noqa: E402
+from metaloop.vocabulary.space import Space  # noqa: E402
 
 
 def shipped_organizations() -> list[Path]:
@@ -104,6 +106,7 @@ def read_terms(given: argparse.Namespace) -> Terms:
         devices=given.devices,
         confirm_pairs=given.confirm_pairs,
         trainer_python=str(given.trainer_python),
+        peer_focus=tuple(given.peer_focus),
     )
     path = given.out / "terms.json"
     if path.exists():
@@ -127,6 +130,14 @@ def main() -> None:
     parser.add_argument("--real", action="store_true", help="real cpu-tiny trainings, in real time")
     parser.add_argument(
         "--trainer-python", type=Path, default=ROOT / ".venv/bin/python", help="--real: Python that has torch and Ray"
+    )
+    parser.add_argument(
+        "--peer-focus",
+        nargs="+",
+        default=[],
+        metavar="GROUP",
+        choices=Space(knobs()).groups,
+        help="knob groups that the peers are told to look at alone, as an evolved organization may be [default: all]",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/peers"))
     given = parser.parse_args()

@@ -49,7 +49,7 @@ class SimulatedSides:
     def __init__(self, terms: Terms) -> None:
         spec = TrainerSpec("surrogate", PRESET, DATA)
         self._terms, self._target = terms, describe(spec)
-        self.space = self._target.space
+        self.space = Space(self._target.space.in_groups(terms.peer_focus))
         self._trainer = make_simulated(spec)
         self._backend = Simulator(self._trainer, terms.devices, IDEAL)
 
@@ -96,7 +96,7 @@ class RealSides:
 
     def __init__(self, terms: Terms, out: Path) -> None:
         self._terms, self._out = terms, out
-        self.space = Space(knobs())
+        self.space = Space(Space(knobs()).in_groups(terms.peer_focus))
         self._known: dict[tuple[str, int], TrainingResult] = {}
 
     def __enter__(self) -> Self:

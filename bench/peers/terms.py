@@ -6,7 +6,10 @@ import msgspec
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """``organizations``: name to folder. ``gpu_hours``: what each run is granted, on ``devices`` devices."""
+    """``organizations``: name to folder. ``gpu_hours``: what each run is granted, on ``devices`` devices.
+
+    ``peer_focus``: the knob groups that peers look at; empty: all.
+    """
 
     organizations: dict[str, str]
     peers: tuple[str, ...]
@@ -17,6 +20,7 @@ class Terms(msgspec.Struct, frozen=True):
     devices: int
     confirm_pairs: int
     trainer_python: str
+    peer_focus: tuple[str, ...] = ()
 
     @property
     def budget_s(self) -> float:
