@@ -17,7 +17,7 @@ from pathlib import Path
 from metaloop.vocabulary.errors import ModelError
 
 NAME = "smollm2-135m"
-CONTEXT, SLOTS, CACHE_MIB = 8192, 2, 64
+CONTEXT, SLOTS, CACHE_MIB = 4096, 4, 64
 """Tokens of one conversation, conversations at once, and memory for prompts of earlier ones."""
 THREADS = 1
 """Trainings need the other cores; with two the model is faster, and they are slower."""

@@ -34,6 +34,10 @@ class ModelCard(msgspec.Struct, frozen=True):
     values_shown: Annotated[
         int, Meta(ge=0, le=20, description="Values of a number that may be chosen; 0: any in its range.")
     ] = 0
+    knobs_shown: Annotated[
+        int, Meta(ge=0, le=100, description="Knobs that a proposer is offered at a time, in turns; 0: all.")
+    ] = 0
+    text_chars: Annotated[int, Meta(ge=0, le=10_000, description="Most characters of a reason; 0: no limit.")] = 0
     latency_s: Annotated[float, Meta(ge=0, le=600, description="Simulated time: seconds before the first token.")] = 1.0
     tokens_per_s: Annotated[float, Meta(ge=0.1, le=1e6, description="Simulated time: tokens written a second.")] = 50.0
 

@@ -42,7 +42,7 @@ class ModelBrain:
     def decide(self, observation: Observation) -> Decision:
         self._history += observation.news
         knobs = self._knobs(observation)
-        asked = schema(observation.question, knobs, self._card.values_shown)
+        asked = schema(observation.question, knobs, self._card)
         messages = self._messages(observation, knobs, asked)
         rules = self._rules(knobs)
         exchange = self._transcripts.recall(observation.index, identity(messages))
@@ -52,11 +52,15 @@ class ModelBrain:
         return _decision(exchange, observation, rules)
 
     def _knobs(self, observation: Observation) -> Sequence[Knob]:
-        """Those that the member may change now: its own focus, or where the director points."""
+        """Those that the member may change now: its own focus, or where the director points; a few in turns."""
         if self._member.kind != "proposer":
             return self._space.knobs
-        focus = observation.steering.focus or self._policy.names("focus")
-        return self._space.in_groups(focus)
+        knobs = self._space.in_groups(observation.steering.focus or self._policy.names("focus"))
+        shown = self._card.knobs_shown
+        if not shown or shown >= len(knobs):
+            return knobs
+        first = observation.index * shown
+        return [knobs[(first + place) % len(knobs)] for place in range(shown)]
 
     def _messages(self, observation: Observation, knobs: Sequence[Knob], asked: dict[str, Any]) -> list[Message]:
         shape = (

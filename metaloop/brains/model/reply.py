@@ -26,6 +26,7 @@ from metaloop.vocabulary.decisions import (
     Steering,
 )
 from metaloop.vocabulary.errors import TrainerError
+from metaloop.vocabulary.models import ModelCard
 from metaloop.vocabulary.records import Candidate, Cost
 from metaloop.vocabulary.space import Knob, Space, Value
 
@@ -107,16 +108,22 @@ _REPLIES: dict[Question, type[msgspec.Struct]] = {
 _JSON_TYPES = {"float": "number", "int": "integer", "bool": "boolean", "choice": "string"}
 
 
-def schema(question: Question, knobs: Sequence[Knob], values_shown: int = 0) -> dict[str, Any]:
+def schema(question: Question, knobs: Sequence[Knob], card: ModelCard) -> dict[str, Any]:
     """The JSON schema of an answer: every field required, none besides, references resolved.
 
-    ``knobs`` are those that may be changed. ``values_shown``: how many values of a number may be chosen, evenly on its
-    own scale; 0: any within its range.
+    ``knobs`` are those that may be changed. What a small model needs, its card says: few values of a number, evenly on
+    its own scale, and short texts.
     """
     made, parts = msgspec.json.schema_components([_REPLIES[question]])
     plain: dict[str, Any] = _strict(made[0], parts)
     if question == "propose":
-        plain["properties"]["changes"]["items"] = {"anyOf": [_change(knob, values_shown) for knob in knobs]}
+        offered = {"anyOf": [_change(knob, card.values_shown) for knob in knobs]}
+        plain["properties"]["changes"] |= {"items": offered} | (
+            {"maxItems": card.knobs_shown} if card.knobs_shown else {}
+        )
+    if card.text_chars:
+        for name in ("hypothesis", "reason", "minutes"):
+            plain["properties"].get(name, {}).update(maxLength=card.text_chars)
     return plain
 
 
