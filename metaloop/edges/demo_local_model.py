@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,20 +17,44 @@ from metaloop.edges.outcome import where_to_look
 from metaloop.files.run_folder import RunFolder
 from metaloop.vocabulary.errors import MetaloopError
 
-ORGANIZATION = "careful-lab"
-GPU_HOURS = "0.04"
+ORGANIZATION = "trio"
+"""One of each kind, so that every question is asked and every member keeps its prompt in the model's cache."""
+TEXT = f"""---
+name: {ORGANIZATION}
+description: One proposes, one reviews, one merges; all three are a small language model.
+model: {NAME}
+quorum: 1
+members:
+  - role: local-proposer
+  - role: gain-reviewer
+  - role: greedy-merger
+---
+# Trio
+
+Small steps, looked at twice.
+"""
+GPU_HOURS = "0.05"
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def write_organization(base: Path) -> Path:
+    """The organization's folder below ``base``, beside the library of roles."""
+    folder = base / "orgs" / ORGANIZATION
+    folder.mkdir(parents=True)
+    (folder / "ORG.md").write_text(TEXT)
+    shutil.copytree(ROOT / "roles", base / "roles")
+    return folder
 
 
 def main() -> None:
     """Run one organization with the local model as every member's brain, and say where to look."""
-    out = default_out("local-model")
-    click.echo(f"{ORGANIZATION}, thought through by {NAME}: a smoke test, it decides no better than chance", err=True)
+    base = default_out("local-model")
+    out = base / "run"
+    click.echo(f"three members, each of them {NAME}: a smoke test, it decides no better than chance", err=True)
     with local_model() as url:
         os.environ["OPENAI_BASE_URL"] = url
-        organization = str(ROOT / "orgs" / ORGANIZATION)
         sizes = ["--preset", "cpu-tiny", "--gpu-hours", GPU_HOURS, "--devices", "1", "--confirm-pairs", "2"]
-        run_command.main([organization, "--model", NAME, *sizes, "--out", str(out)], standalone_mode=False)
+        run_command.main([str(write_organization(base)), *sizes, "--out", str(out)], standalone_mode=False)
     where_to_look(RunFolder(out))
     click.echo(f"Transcripts     {out}/{ORGANIZATION}/seed-0/transcripts", err=True)
 

@@ -42,9 +42,9 @@ class ModelBrain:
     def decide(self, observation: Observation) -> Decision:
         self._history += observation.news
         knobs = self._knobs(observation)
-        asked = schema(observation.question, knobs, self._card)
-        messages = self._messages(observation, knobs, asked)
         rules = self._rules(knobs)
+        asked = schema(observation, rules, self._card)
+        messages = self._messages(observation, knobs, asked)
         exchange = self._transcripts.recall(observation.index, identity(messages))
         if exchange is None:
             exchange = self._converse(observation, messages, asked, rules)

@@ -7,7 +7,6 @@ bounds, so that every reply is checked again here, and a complaint says what to 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -108,23 +107,47 @@ _REPLIES: dict[Question, type[msgspec.Struct]] = {
 _JSON_TYPES = {"float": "number", "int": "integer", "bool": "boolean", "choice": "string"}
 
 
-def schema(question: Question, knobs: Sequence[Knob], card: ModelCard) -> dict[str, Any]:
+def schema(observation: Observation, rules: Rules, card: ModelCard) -> dict[str, Any]:
     """The JSON schema of an answer: every field required, none besides, references resolved.
 
-    ``knobs`` are those that may be changed. What a small model needs, its card says: few values of a number, evenly on
-    its own scale, and short texts.
+    What the question and the member's policy rule out is no choice. What a small model needs, its card says: few values
+    of a number, evenly on its own scale, one change at a time, short texts.
     """
-    made, parts = msgspec.json.schema_components([_REPLIES[question]])
+    made, parts = msgspec.json.schema_components([_REPLIES[observation.question]])
     plain: dict[str, Any] = _strict(made[0], parts)
-    if question == "propose":
-        offered = {"anyOf": [_change(knob, card.values_shown) for knob in knobs]}
-        plain["properties"]["changes"] |= {"items": offered} | (
-            {"maxItems": card.knobs_shown} if card.knobs_shown else {}
-        )
-    if card.text_chars:
-        for name in ("hypothesis", "reason", "minutes"):
-            plain["properties"].get(name, {}).update(maxLength=card.text_chars)
+    fields = plain["properties"]
+    if observation.question == "propose":
+        fields["changes"]["items"] = {"anyOf": [_change(knob, card.values_shown) for knob in rules.space.knobs]}
+        if card.values_shown:
+            fields["changes"]["maxItems"] = 1
+        ideas = [idea.id for idea in observation.ideas]
+        fields["idea"] = {"type": ["string", "null"], "enum": [*ideas, None]} if ideas else {"type": "null"}
+    elif observation.question == "judge":
+        held = [candidate.proposal.id for candidate in observation.held]
+        fields["verdict"]["enum"] = _verdicts(observation, rules)
+        fields["repeats"] |= {"minimum": 1, "maximum": MOST_REPEATS}
+        fields["together"] |= {"items": {"type": "string", "enum": held}} if held else {"maxItems": 0}
+    elif observation.question == "standup":
+        pointer = fields["steering"]["items"]["properties"]
+        pointer["focus"]["items"]["enum"] = list(rules.space.groups)
+    for name in ("hypothesis", "reason", "minutes"):
+        if card.text_chars and name in fields:
+            fields[name]["maxLength"] = card.text_chars
     return plain
+
+
+def _verdicts(observation: Observation, rules: Rules) -> list[str]:
+    """Those that can be taken."""
+    candidate = observation.candidate
+    assert candidate is not None
+    found = ["discard"]
+    if _no_merge(candidate, rules) is None:
+        found.append("merge")
+    if observation.budget_spent < 1.0:
+        found += ["repeat", "hold"]
+        found += ["retest"] if candidate.stale else []
+        found += ["combine"] if observation.held else []
+    return found
 
 
 def _strict(node: Any, parts: dict[str, Any]) -> Any:
