@@ -43,7 +43,10 @@ def _model_brain(member: Member, space: Space, thinking: ThinkingTerms) -> Brain
 
     card = thinking.card(member.brain)
     if card is None:
-        raise ModelError(f"member {member.name} asks for model {member.brain!r}, of which nothing is known.")
+        raise ModelError(
+            f"member {member.name} asks for model {member.brain!r}, which has no card. Add one to the models file, or "
+            "set `model: scripted`."
+        )
     return ModelBrain(member, space, card, OpenAIChat(card), thinking)
 
 
