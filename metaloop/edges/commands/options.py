@@ -104,6 +104,13 @@ _OPTIONS = (
         help="Fresh paired seeds on which the harness retrains every trunk commit afterwards.",
     ),
     click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder to make [default: runs/TIME]."),
+    click.option("--address", default=None, help="A running Ray cluster [default: a local one for this command]."),
+    click.option("--no-mlflow", is_flag=True, help="Do not write to MLflow."),
+    click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there."),
+)
+
+
+_THINKING = (
     click.option(
         "--models",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -115,10 +122,15 @@ _OPTIONS = (
     click.option("--max-usd", type=click.FloatRange(0.0), help="Dollars of each org run's models, likewise."),
     click.option("--max-total-tokens", type=click.IntRange(1), help="Tokens of all org runs together."),
     click.option("--max-total-usd", type=click.FloatRange(0.0), help="Dollars of all org runs together."),
-    click.option("--address", default=None, help="A running Ray cluster [default: a local one for this command]."),
-    click.option("--no-mlflow", is_flag=True, help="Do not write to MLflow."),
-    click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there."),
 )
+"""Only `run` has them: the other commands work with scripted members so far."""
+
+
+def thinking_options(command: F) -> F:
+    """The options of a command whose members may be models."""
+    for option in reversed(_THINKING):
+        command = option(command)
+    return command
 
 
 def run_options(command: F) -> F:
@@ -170,7 +182,7 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         cluster=_cluster(options["cluster"] or defaults.cluster) if simulated else {},
         allowance=Allowance(options.get("max_tokens"), options.get("max_usd")),
         total_allowance=Allowance(options.get("max_total_tokens"), options.get("max_total_usd")),
-        models=read_models(options.get("models") or SHIPPED),
+        models=read_models(options["models"] or SHIPPED) if "models" in options else (),
     )
 
 

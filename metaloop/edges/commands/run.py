@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options
+from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options, thinking_options
 from metaloop.files.org_file import read_organization
 from metaloop.files.run_folder import RunFolder
 from metaloop.vocabulary.errors import BackendError
@@ -17,6 +17,7 @@ from metaloop.vocabulary.errors import BackendError
 @click.command("run")
 @click.argument("organizations", nargs=-1, type=click.Path(path_type=Path), metavar="ORG...")
 @run_options
+@thinking_options
 @click.option(
     "--model",
     default="",
