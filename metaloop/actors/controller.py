@@ -54,6 +54,7 @@ class Controller:
         self._bench = Bench(context)
         self._integrator = Integrator(context)
         self._standup: StandUp | None = None
+        self._led = True
         self._rules: dict[type, Callable[[Any, float], None]] = {
             Decided: self._take_decision,
             ActorLost: self._take_death,
@@ -157,17 +158,17 @@ class Controller:
         elif asked.question == "judge":
             judging.take_verdict(self._run, asked, decision, now)
         elif isinstance(decision, StandUp):
-            self._hold_standup(decision)
+            self._hold_standup(decision, led=True)
 
     def _refused(self, asked: Asked, refusal: Refuse, now: float) -> None:
         self._run.refuse(asked, refusal, now)
         if asked.question == "propose":
             proposing.rest(self._run, asked.member.name, now)
         elif asked.question == "standup":
-            self._hold_standup(StandUp({}, "the director gave no usable answer"))
+            self._hold_standup(StandUp({}, "the director gave no usable answer"), led=False)
 
-    def _hold_standup(self, meeting: StandUp) -> None:
-        self._standup = meeting
+    def _hold_standup(self, meeting: StandUp, *, led: bool) -> None:
+        self._standup, self._led = meeting, led
         self._run.out.append(Wake(self._standup_ends()))
 
     def _standup_ends(self) -> float:
@@ -181,11 +182,11 @@ class Controller:
         director = run.of_kind("director")[0].name
         meeting = self._standup
         if meeting is None and run.retired(director):
-            meeting = StandUp({}, "the director is gone")
+            meeting, self._led = StandUp({}, "the director is gone"), False
         elif meeting is None or now < self._standup_ends():
             return
         self._standup = None
-        run.record(ev.StandUpEnded(now, director, meeting.steering, meeting.minutes, meeting.cost))
+        run.record(ev.StandUpEnded(now, director, meeting.steering, meeting.minutes, meeting.cost, self._led))
 
     def _go_on(self, now: float) -> list[Command]:
         """Do everything that the state now calls for, and hand over the commands."""

@@ -14,6 +14,8 @@ from metaloop.vocabulary.intervals import mean_interval
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.records import TRUNK, Candidate, Config, Cost, Proposal, Purpose, digest, effective, paired
 
+FREE = Cost()
+
 
 def advance(run: RunContext, state: ProposalState, now: float, exhausted: bool) -> None:
     """One step for one candidate: end it, ask for more scores, or ask a merger."""
@@ -115,6 +117,10 @@ def take_verdict(run: RunContext, asked: Asked, decision: Decision, now: float) 
     state = run.state.proposals[asked.about]
     branch = run.state.branches[state.proposal.branch]
     if branch.commit != asked.commit:
+        if decision.cost != FREE:
+            run.record(
+                ev.Passed(now, asked.member.name, "its verdict came too late: the head had moved", decision.cost)
+            )
         return
     deltas = _deltas(run, state, branch)
     estimate = mean_interval(deltas)

@@ -209,7 +209,8 @@ class RunContext:
     def refuse(self, asked: Asked, refusal: Refuse, now: float) -> None:
         """The member has no usable answer to what it was asked."""
         name = asked.member.name
-        self.record(ev.Refused(now, name, asked.question, asked.about, refusal.reason, refusal.cost))
+        said = (refusal.reason, refusal.cost, refusal.outage)
+        self.record(ev.Refused(now, name, asked.question, asked.about, *said))
         self._hand_over(name)
 
     def _hand_over(self, name: str) -> None:

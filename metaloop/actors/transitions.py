@@ -90,7 +90,7 @@ def _passed(state: OrgState, event: ev.Passed) -> None:
 
 def _refused(state: OrgState, event: ev.Refused) -> None:
     """It lives and is paid, but has decided nothing."""
-    silences = state.refusals_in_a_row[event.actor] + 1
+    silences = state.refusals_in_a_row[event.actor] + (not event.outage)
     _decided(state, event.actor, event.cost)
     state.refusals_in_a_row[event.actor] = silences
     if event.proposal is not None:
@@ -211,7 +211,8 @@ def _standup_began(state: OrgState, event: ev.StandUpBegan) -> None:
 
 
 def _standup_ended(state: OrgState, event: ev.StandUpEnded) -> None:
-    _decided(state, event.director, event.cost)
+    if event.led:
+        _decided(state, event.director, event.cost)
     state.standup_since = None
     state.shared_until = len(state.outcomes)
     state.steering.update(event.steering)

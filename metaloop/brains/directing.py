@@ -16,6 +16,13 @@ WINDOW = 40
 told everything at once."""
 
 
+def steered_by(director: Member, colleagues: tuple[Member, ...]) -> tuple[str, ...]:
+    """The proposers whom a director steers: those it links to, else all."""
+    proposers = [colleague for colleague in colleagues if colleague.kind == "proposer"]
+    linked = [c for c in proposers if c.name in director.links or c.role in director.links]
+    return tuple(c.name for c in linked or proposers)
+
+
 class Director:
     """Looks at what came in lately and points the proposers somewhere.
 
@@ -26,8 +33,7 @@ class Director:
         self._policy = Policy(member)
         self._space = space
         self._history = History(space)
-        named = [c for c in colleagues if c.kind == "proposer" and (c.name in member.links or c.role in member.links)]
-        self._proposers = [c.name for c in named or [c for c in colleagues if c.kind == "proposer"]]
+        self._proposers = steered_by(member, colleagues)
 
     def decide(self, observation: Observation) -> StandUp:
         self._history.fold(observation.news)

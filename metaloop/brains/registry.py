@@ -27,7 +27,7 @@ def make_brain(
         ModelError: its model is not listed, or cannot be reached from here.
     """
     if member.brain != "scripted":
-        return _model_brain(member, space, thinking)
+        return _model_brain(member, space, colleagues, thinking)
     if member.kind == "proposer":
         return _proposers()[Policy(member).word("strategy")](member, space, seed)
     if member.kind == "reviewer":
@@ -37,7 +37,7 @@ def make_brain(
     return Director(member, space, colleagues)
 
 
-def _model_brain(member: Member, space: Space, thinking: ThinkingTerms) -> Brain:
+def _model_brain(member: Member, space: Space, colleagues: tuple[Member, ...], thinking: ThinkingTerms) -> Brain:
     from metaloop.brains.model.brain import ModelBrain
     from metaloop.brains.model.chat import OpenAIChat
 
@@ -47,7 +47,7 @@ def _model_brain(member: Member, space: Space, thinking: ThinkingTerms) -> Brain
             f"member {member.name} asks for model {member.brain!r}, which has no card. Add one to the models file, or "
             "set `model: scripted`."
         )
-    return ModelBrain(member, space, card, OpenAIChat(card), thinking)
+    return ModelBrain(member, space, colleagues, card, OpenAIChat(card), thinking)
 
 
 def _proposers() -> dict[str, Callable[[Member, Space, int], Brain]]:

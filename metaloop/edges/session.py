@@ -23,7 +23,7 @@ from metaloop.files.run_folder import Confirmation, OrgRunFolder, RunFolder, Run
 from metaloop.meta.confirmation import Confirmer, trunk_history
 from metaloop.meta.results import Results
 from metaloop.vocabulary.errors import OrgFileError, UsageError
-from metaloop.vocabulary.models import UNLIMITED, ModelCard
+from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.text import nearest
 
@@ -148,10 +148,13 @@ def _carry_out(
 ) -> None:
     place, terms = folder.org_run(organization.name, seed), folder.read_terms()
     if not has_ended(place):
+        allowed = _allowance(folder, organization, terms)
+        if allowed.spent(0, 0.0):
+            progress.say(f"{organization.name} seed {seed}: not begun, the tokens or dollars for thinking are spent")
+            return
         if backend.name == "sim":  # costs nothing to begin anew, and then repeats byte for byte
             _begin_anew(place)
         with progress.org_run(organization.name, seed) as observer:
-            allowed = terms.allowance.least(terms.total_allowance.less(*_thought(folder, terms)))
             granted = OrgRunTerms(organization, seed, terms.budget_s, terms.models, allowed)
             run_org(granted, place, target, backend, observer)
     _confirm(folder, organization.name, seed, confirmer, progress)
@@ -162,6 +165,13 @@ def _begin_anew(place: OrgRunFolder) -> None:
     for path in place.path.iterdir() if place.path.exists() else ():
         if path != place.transcripts:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _allowance(folder: RunFolder, organization: Organization, terms: RunTerms) -> Allowance:
+    """What the organization may think for now; nothing limits one whose members are all scripted."""
+    if all(member.brain == "scripted" for member in organization.members):
+        return UNLIMITED
+    return terms.allowance.least(terms.total_allowance.less(*_thought(folder, terms)))
 
 
 def _thought(folder: RunFolder, terms: RunTerms) -> tuple[int, float]:

@@ -172,6 +172,15 @@ class RayBackend:
                 heapq.heappush(loop.timers, next_poll)
             for message in messages:
                 self._execute(loop, hosting.controller.handle(message, loop.clock.now()))
+        self._replace_thinkers(loop)
+
+    def _replace_thinkers(self, loop: _Loop) -> None:
+        """Whoever still thinks about a question of this run would let the next one wait: a new process takes over."""
+        for call in loop.calls.values():
+            if call.kind == "ask":
+                index = self._index(loop, call.who)
+                self._ray.kill(self._roles[index])
+                self._roles[index] = self._new_role()
 
     def _execute(self, loop: _Loop, commands: list[Command]) -> None:
         for command in commands:

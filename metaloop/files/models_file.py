@@ -51,6 +51,9 @@ def _card(form: Form, name: str) -> ModelCard:
     known = numbers()
     found = form.mapping(("models", name), (*TEXTS, *known))
     values: dict[str, Any] = {key: form.text(("models", name, key)) for key in TEXTS if key in found}
+    if any(mark in values.get("base_url", "") for mark in "@?"):
+        keys = ("models", name, "base_url")
+        form.fault(keys, "base_url must hold no user, password or key: it is written down. Set key_variable instead.")
     formats = get_args(ReplyFormat)
     if values.get("reply_format", "schema") not in formats:
         given = values.pop("reply_format")

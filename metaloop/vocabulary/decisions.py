@@ -96,10 +96,14 @@ class StandUp(msgspec.Struct, frozen=True, tag="standup"):
 
 
 class Refuse(msgspec.Struct, frozen=True, tag="refuse"):
-    """No usable answer to any question: the brain could not be brought to one, and none is made up in its place."""
+    """No usable answer to any question: the brain could not be brought to one, and none is made up in its place.
+
+    ``outage``: none came at all, which says nothing about the brain.
+    """
 
     reason: str
     cost: Cost = Cost()
+    outage: bool = False
 
 
 Decision = Propose | Pass | Review | Judge | StandUp | Refuse

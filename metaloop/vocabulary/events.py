@@ -67,7 +67,10 @@ class Passed(msgspec.Struct, frozen=True, tag="passed"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """A member was asked and gave no usable answer; ``proposal`` is what a review or verdict was asked on."""
+    """A member was asked and gave no usable answer; ``proposal`` is what a review or verdict was asked on.
+
+    ``outage``: no answer came at all; that does not count against the member.
+    """
 
     t: float
     actor: str
@@ -75,6 +78,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     proposal: str | None
     reason: str
     cost: Cost
+    outage: bool = False
 
 
 class Reviewed(msgspec.Struct, frozen=True, tag="reviewed"):
@@ -191,13 +195,17 @@ class StandUpBegan(msgspec.Struct, frozen=True, tag="standup_began"):
 
 
 class StandUpEnded(msgspec.Struct, frozen=True, tag="standup_ended"):
-    """What the stand-up laid down; results are now shared with those who share at stand-ups."""
+    """What the stand-up laid down; results are now shared with those who share at stand-ups.
+
+    ``led``: the director decided it; else it had no usable answer or is gone, and nothing is laid down.
+    """
 
     t: float
     director: str
     steering: dict[str, Steering]
     minutes: str
     cost: Cost
+    led: bool = True
 
 
 class IdeaAdded(msgspec.Struct, frozen=True, tag="idea_added"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from metaloop.actors.messages import Ask, Decided
@@ -25,7 +26,7 @@ def member(kind: RoleKind, name: str = "", **policy: Any) -> Member:
     return Member(name or kind, name or kind, kind, {**defaults(kind), **policy}, "scripted", "")
 
 
-def refusing(driver: Driver, name: str, when: Callable[[int], bool] = lambda _: True) -> None:
+def refusing(driver: Driver, name: str, when: Callable[[int], bool] = lambda _: True, outage: bool = False) -> None:
     """Let a member refuse the questions whose number (from 0) ``when`` says."""
     actor, asked = driver.actors[name], []
     handle = actor.handle
@@ -34,7 +35,7 @@ def refusing(driver: Driver, name: str, when: Callable[[int], bool] = lambda _: 
         asked.append(ask.ask)
         decided = handle(ask)
         refuses = when(len(asked) - 1)
-        return Decided(ask.ask, ask.actor, Refuse("not JSON", COST)) if refuses else decided
+        return Decided(ask.ask, ask.actor, Refuse("not JSON", COST, outage)) if refuses else decided
 
     actor.handle = answer  # type: ignore[method-assign]
 
@@ -110,7 +111,9 @@ def test_a_stand_up_whose_director_has_no_answer_ends_and_lays_down_nothing() ->
     driver = run(*members, refuses="director", cadence=Cadence(standup_every=4, standup_seconds=1.0))
     ended = events(driver, ev.StandUpEnded)
     assert ended
-    assert all(event.steering == {} and "no usable answer" in event.minutes for event in ended)
+    assert all(event.steering == {} and not event.led for event in ended)
+    assert "no usable answer" in ended[0].minutes
+    assert len(events(driver, ev.Refused)) == MOST_REFUSALS, "meetings without it do not count as its decisions"
 
 
 def test_a_replay_knows_who_was_silent() -> None:
@@ -118,3 +121,28 @@ def test_a_replay_knows_who_was_silent() -> None:
     again = replay(driver.journal.events, driver.state.teams)
     assert again.refusals_in_a_row == driver.state.refusals_in_a_row
     assert {p: s.silent for p, s in again.proposals.items()} == {p: s.silent for p, s in driver.state.proposals.items()}
+
+
+def test_a_server_that_is_down_for_a_while_costs_nobody_his_place() -> None:
+    driver = Driver(Organization("test", "", "", (member("proposer"), member("merger"))), budget_s=40.0)
+    refusing(driver, "proposer", when=lambda number: number < 2 * MOST_REFUSALS, outage=True)
+    driver.run()
+    assert len(events(driver, ev.Refused)) == 2 * MOST_REFUSALS
+    assert events(driver, ev.Merged)
+
+
+def test_a_verdict_that_comes_too_late_is_paid_all_the_same() -> None:
+    members = (member("proposer", "a"), member("proposer", "b", strategy="random"), member("merger"))
+    driver = Driver(Organization("test", "", "", members), budget_s=60.0, devices=4)
+    paid = []
+    actor = driver.actors["merger"]
+    handle = actor.handle
+
+    def dear(ask: Ask) -> Decided:
+        decided = handle(ask)
+        paid.append(ask.ask)
+        return msgspec.structs.replace(decided, decision=msgspec.structs.replace(decided.decision, cost=COST))
+
+    actor.handle = dear  # type: ignore[method-assign]
+    driver.run()
+    assert driver.state.ledger.tokens == 100 * len(set(paid))

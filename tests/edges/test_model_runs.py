@@ -125,6 +125,25 @@ def test_an_unknown_model_is_refused_before_anything_starts(
     assert not (tmp_path / "out").exists()
 
 
+def test_once_everything_is_spent_no_org_run_is_begun(tmp_path: Path, served: tuple[dict[str, str], Desk]) -> None:
+    env, _ = served
+    thinker = run(*SIMULATED, "--seeds", "3", "--max-total-tokens", "1000", cwd=tmp_path, env=env)
+    assert len(thinker["org_runs"]) == 1
+    scripted = (*SIMULATED[2:], "--max-total-tokens", "1")
+    organization = str(ROOT / "orgs" / "solo-greedy")
+    done = metaloop("run", organization, *scripted, "--no-mlflow", "--json", "--out", "free", cwd=tmp_path, env=env)
+    assert json.loads(done.stdout)["organizations"][0]["gpu_hours"] > 0.02, "who does not think is not stopped"
+
+
+def test_dollars_without_prices_are_refused(tmp_path: Path, served: tuple[dict[str, str], Desk]) -> None:
+    env, _ = served
+    (tmp_path / "models.yaml").write_text("models:\n  guess:\n")
+    organization = str(ROOT / "orgs" / "solo-greedy")
+    done = metaloop("run", organization, *SIMULATED, "--max-usd", "1", "--out", "out", cwd=tmp_path, env=env)
+    assert done.returncode == 2
+    assert "usd_per_million_prompt" in done.stderr
+
+
 @pytest.mark.slow
 def test_on_ray_members_think_while_trainings_run(tmp_path: Path, served: tuple[dict[str, str], Desk]) -> None:
     env, desk = served

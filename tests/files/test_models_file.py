@@ -45,6 +45,7 @@ def test_every_number_has_bounds_and_a_meaning() -> None:
         ("models:\n  m:\n    attempts: 1.5\n", 3, "must be a whole number"),
         ("models:\n  m:\n    reply_format: yaml\n", 3, "must be one of schema, json, text, got 'yaml'"),
         ("models:\n  m:\n    base_url: 7\n", 3, "must be text, got 7"),
+        ("models:\n  m:\n    base_url: http://me:pw@host/v1\n", 3, "must hold no user, password or key"),
         ("models: [m]\n", 1, "must hold 'key: value' lines"),
         ("models:\n  m: cheap\n", 2, "must hold 'key: value' lines"),
         ("modells:\n  m:\n", 1, "unknown key 'modells'"),

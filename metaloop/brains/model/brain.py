@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from metaloop.brains.brain import Policy
-from metaloop.brains.model.chat import Answer, Chat, Message
-from metaloop.brains.model.prompt import CHARS_A_TOKEN, HOW, render
+from metaloop.brains.directing import steered_by
+from metaloop.brains.model.chat import CHARS_A_TOKEN, Answer, Chat, Message
+from metaloop.brains.model.prompt import HOW, render
 from metaloop.brains.model.reply import Rules, read, schema
 from metaloop.brains.model.transcript import Exchange, Transcripts, identity
 from metaloop.vocabulary.clock import WallClock
@@ -29,8 +30,17 @@ LONGEST_ECHO = 2000
 class ModelBrain:
     """One member whose decisions a model makes; :mod:`metaloop.brains.model.reply` checks what it says."""
 
-    def __init__(self, member: Member, space: Space, card: ModelCard, chat: Chat, terms: ThinkingTerms) -> None:
+    def __init__(
+        self,
+        member: Member,
+        space: Space,
+        colleagues: tuple[Member, ...],
+        card: ModelCard,
+        chat: Chat,
+        terms: ThinkingTerms,
+    ) -> None:
         self._member = member
+        self._proposers = steered_by(member, colleagues)
         self._space = space
         self._card = card
         self._chat = chat
@@ -68,18 +78,22 @@ class ModelBrain:
         )
         system = f"{self._member.prompt.strip()}\n\n{HOW}{shape}"
         room = CHARS_A_TOKEN * (self._card.context_tokens - self._card.reply_tokens) - len(system)
-        return [Message("system", system), Message("user", render(observation, self._history, knobs, room))]
+        return [
+            Message("system", system),
+            Message("user", render(observation, self._history, knobs, self._proposers, room)),
+        ]
 
     def _converse(
         self, observation: Observation, messages: list[Message], asked: dict[str, Any], rules: Rules
     ) -> Exchange:
         clock = WallClock()
-        turns, answers, complaints = list(messages), list[Answer](), list[str]()
+        turns, answers, complaints, outage = list(messages), list[Answer](), list[str](), False
         for _ in range(ROUNDS):
             try:
                 answer = self._chat.complete(turns, asked)
             except ModelError as error:
                 complaints.append(str(error))
+                outage = True
                 break
             answers.append(answer)
             found = read(answer.text, observation, rules, Cost())
@@ -97,6 +111,7 @@ class ModelBrain:
             messages=tuple(turns),
             answers=tuple(answers),
             complaints=tuple(complaints),
+            outage=outage,
             seconds=self._declared(answers) if self._declared_time else clock.now(),
             usd=sum(self._card.usd(answer.prompt_tokens, answer.reply_tokens) for answer in answers),
         )
@@ -112,14 +127,20 @@ class ModelBrain:
             look = (policy.real("screen_fraction"), policy.real("screen_margin"), policy.real("screen_keep"))
             return Rules(space, screening=look)
         if kind == "merger":
-            return Rules(space, min_gain=None if policy.word("strategy") == "never" else policy.real("min_gain"))
-        return Rules(space)
+            strategy = policy.word("strategy")
+            return Rules(
+                space,
+                min_gain=None if strategy == "never" else policy.real("min_gain"),
+                test=(policy.whole("repeats"), policy.real("alpha")) if strategy == "test" else None,
+                trust_stale=policy.word("on_stale") == "trust",
+            )
+        return Rules(space, proposers=self._proposers)
 
 
 def _decision(exchange: Exchange, observation: Observation, rules: Rules) -> Decision:
     tokens = sum(answer.prompt_tokens + answer.reply_tokens for answer in exchange.answers)
     cost = Cost(exchange.seconds, tokens, exchange.usd)
     if exchange.complaints[-1]:
-        return Refuse(exchange.complaints[-1], cost)
+        return Refuse(exchange.complaints[-1], cost, outage=exchange.outage)
     found = read(exchange.answers[-1].text, observation, rules, cost)
     return Refuse(found, cost) if isinstance(found, str) else found

@@ -20,6 +20,10 @@ from metaloop.vocabulary.models import ModelCard
 MOST_BYTES = 1_000_000
 """Of one HTTP reply: many times what a decision needs."""
 LONGEST_SHOWN = 200
+CHARS_A_TOKEN = 3
+"""Of English and JSON it is about four; fewer here, so that a prompt rather is too short and a count too high."""
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What decoding bytes from outside may raise: wrong JSON, no UTF-8, thousands of brackets."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -75,7 +79,6 @@ class OpenAIChat:
 
     def __init__(self, card: ModelCard) -> None:
         try:
-            import httpx2
             import openai
         except ImportError:
             raise ModelError("model brains need the `openai` client. Install metaloop[models].") from None
@@ -86,15 +89,17 @@ class OpenAIChat:
                 f"nothing says where model {card.name!r} is served. Set OPENAI_BASE_URL, base_url in its card, or "
                 f"{card.key_variable}."
             )
+        if not key.isascii():
+            raise ModelError(f"{card.key_variable} holds a key with characters that no key has. Set it anew.")
         self._card = card
+        self._key = key
         self._errors = openai.OpenAIError
-        transport = bounded(httpx2.HTTPTransport(), card.timeout_s)
         self._client = openai.OpenAI(
             api_key=key or "none",
             base_url=base_url or None,
             timeout=card.timeout_s,
             max_retries=card.attempts - 1,
-            http_client=openai.DefaultHttpxClient(transport=transport),
+            http_client=openai.DefaultHttpxClient(event_hooks={"response": [bounded(card.timeout_s)]}),
         )
 
     def complete(self, messages: Sequence[Message], schema: dict[str, Any]) -> Answer:
@@ -110,8 +115,33 @@ class OpenAIChat:
         try:
             raw = self._client.chat.completions.with_raw_response.create(**request)
         except self._errors as error:
-            raise ModelError(f"{card.name}: {_short(error)}") from None
-        return _read(card, raw.http_response.content)
+            raise ModelError(f"{card.name}: {self._told(error)}") from None
+        return self._read(raw.http_response.content, messages)
+
+    def _read(self, body: bytes, messages: Sequence[Message]) -> Answer:
+        name = self._card.name
+        try:
+            completion = msgspec.json.decode(body, type=_Completion)
+        except UNREADABLE as error:
+            raise ModelError(f"{name}: the server's reply is no chat completion: {self._told(error)}") from None
+        if not completion.choices:
+            raise ModelError(f"{name}: the server's reply holds no choice")
+        said = completion.choices[0].message
+        text = said.content if said.content is not None else said.refusal or ""
+        usage = completion.usage or _estimated(messages, text)
+        return Answer(text, max(0, usage.prompt_tokens), max(0, usage.completion_tokens))
+
+    def _told(self, error: BaseException) -> str:
+        """The error in one line, without the key: servers repeat it, and errors are written down."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        text = text.replace(self._key, "***") if self._key else text
+        return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+
+
+def _estimated(messages: Sequence[Message], text: str) -> _Usage:
+    """Tokens where the server does not count them, so that an allowance still ends."""
+    prompt = sum(len(message.content) for message in messages)
+    return _Usage(prompt // CHARS_A_TOKEN + 1, len(text) // CHARS_A_TOKEN + 1)
 
 
 def _format(card: ModelCard, schema: dict[str, Any]) -> dict[str, Any]:
@@ -121,30 +151,13 @@ def _format(card: ModelCard, schema: dict[str, Any]) -> dict[str, Any]:
     return {"response_format": {"type": "json_object"}} if card.reply_format == "json" else {}
 
 
-def _read(card: ModelCard, body: bytes) -> Answer:
-    try:
-        completion = msgspec.json.decode(body, type=_Completion)
-    except msgspec.MsgspecError as error:
-        raise ModelError(f"{card.name}: the server's reply is no chat completion: {_short(error)}") from None
-    if not completion.choices:
-        raise ModelError(f"{card.name}: the server's reply holds no choice")
-    said, usage = completion.choices[0].message, completion.usage or _Usage()
-    text = said.content if said.content is not None else said.refusal or ""
-    return Answer(text, max(0, usage.prompt_tokens), max(0, usage.completion_tokens))
-
-
-def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
-
-
-def bounded(inner: Any, seconds: float) -> Any:
-    """An HTTP transport whose replies end within ``seconds`` and :data:`MOST_BYTES`, or fail."""
+def bounded(seconds: float) -> Any:
+    """A hook for every response: its body ends within ``seconds`` and :data:`MOST_BYTES`, or fails."""
     import httpx2
 
     class Body(httpx2.SyncByteStream):
-        def __init__(self, stream: Any, clock: WallClock) -> None:
-            self._stream, self._clock = stream, clock
+        def __init__(self, stream: Any) -> None:
+            self._stream, self._clock = stream, WallClock()
 
         def __iter__(self) -> Iterator[bytes]:
             size = 0
@@ -159,14 +172,7 @@ def bounded(inner: Any, seconds: float) -> Any:
         def close(self) -> None:
             self._stream.close()
 
-    class Transport(httpx2.BaseTransport):
-        def handle_request(self, request: Any) -> Any:
-            clock = WallClock()
-            reply = inner.handle_request(request)
-            reply.stream = Body(reply.stream, clock)
-            return reply
+    def limit(response: Any) -> None:
+        response.stream = Body(response.stream)
 
-        def close(self) -> None:
-            inner.close()
-
-    return Transport()
+    return limit

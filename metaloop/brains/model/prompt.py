@@ -12,8 +12,6 @@ from metaloop.vocabulary.decisions import Observation
 from metaloop.vocabulary.records import Candidate, Config, Idea, Outcome
 from metaloop.vocabulary.space import Knob
 
-CHARS_A_TOKEN = 3
-"""Of English and JSON it is about four; fewer here, so that a prompt rather is too short."""
 MOST_IDEA = 600
 """Characters of an idea's text that are shown."""
 MOST_PENDING = 8
@@ -31,17 +29,20 @@ ASKED = {
 }
 
 
-def render(observation: Observation, history: Sequence[Outcome], knobs: Sequence[Knob], room: int) -> str:
+def render(
+    observation: Observation, history: Sequence[Outcome], knobs: Sequence[Knob], proposers: Sequence[str], room: int
+) -> str:
     """The question with everything that belongs to it, in at most ``room`` characters if history can make it so.
 
-    ``knobs`` are those that may be changed; ``history`` is all that the member was ever told, oldest first.
+    ``knobs`` are those that may be changed, ``proposers`` those whom a director steers; ``history`` is all that the
+    member was ever told, oldest first.
     """
     head = _standing(observation)
     about = [
         part
         for part in (
             _knobs(knobs, observation.head.config) if observation.question == "propose" else "",
-            _groups(knobs) if observation.question == "standup" else "",
+            _steered(knobs, proposers) if observation.question == "standup" else "",
             _pending(observation.pending),
             _ideas(observation.ideas),
             _proposal(observation),
@@ -123,8 +124,9 @@ def _range(knob: Knob) -> str:
     return f"{knob.low:g} to {knob.high:g}" + (", log scale" if knob.log else "")
 
 
-def _groups(knobs: Sequence[Knob]) -> str:
-    return "## Knob groups\n\n" + ", ".join(dict.fromkeys(knob.group for knob in knobs))
+def _steered(knobs: Sequence[Knob], proposers: Sequence[str]) -> str:
+    groups = ", ".join(dict.fromkeys(knob.group for knob in knobs))
+    return f"## Whom and where to\n\n- proposers: {', '.join(proposers)}\n- knob groups: {groups}"
 
 
 def _pending(pending: Sequence[Config]) -> str:

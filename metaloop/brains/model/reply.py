@@ -7,12 +7,15 @@ bounds, so that every reply is checked again here, and a complaint says what to 
 from __future__ import annotations
 
 import math
+import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from metaloop.brains.merging import one_sided_p
+from metaloop.brains.model.chat import UNREADABLE
 from metaloop.vocabulary.decisions import (
     Decision,
     Judge,
@@ -88,12 +91,17 @@ class Rules:
     """What binds an answer whatever a model says: the knobs that may be changed, and the member's policy.
 
     ``screening``: fraction, margin and share to keep of the early look at a training. ``min_gain`` (bpb): no merge
-    below it; ``None``: no merge at all.
+    below it; ``None``: no merge at all. ``test``: repeats and alpha of the one-sided paired t test that a merge must
+    pass, where the policy asks for one. ``trust_stale``: a winner over an older head may be merged as it is.
+    ``proposers``: whom a director may steer.
     """
 
     space: Space
     screening: tuple[float, float, float] = (0.0, 0.0, 1.0)
     min_gain: float | None = 0.0
+    test: tuple[int, float] | None = None
+    trust_stale: bool = True
+    proposers: tuple[str, ...] = ()
 
 
 _REPLIES: dict[Question, type[msgspec.Struct]] = {
@@ -123,13 +131,14 @@ def schema(observation: Observation, rules: Rules, card: ModelCard) -> dict[str,
         ideas = [idea.id for idea in observation.ideas]
         fields["idea"] = {"type": ["string", "null"], "enum": [*ideas, None]} if ideas else {"type": "null"}
     elif observation.question == "judge":
-        held = [candidate.proposal.id for candidate in observation.held]
+        held = _held(observation)
         fields["verdict"]["enum"] = _verdicts(observation, rules)
         fields["repeats"] |= {"minimum": 1, "maximum": MOST_REPEATS}
         fields["together"] |= {"items": {"type": "string", "enum": held}} if held else {"maxItems": 0}
     elif observation.question == "standup":
         pointer = fields["steering"]["items"]["properties"]
         pointer["focus"]["items"]["enum"] = list(rules.space.groups)
+        pointer["member"]["enum"] = list(rules.proposers)
     for name in ("hypothesis", "reason", "minutes"):
         if card.text_chars and name in fields:
             fields[name]["maxLength"] = card.text_chars
@@ -144,10 +153,21 @@ def _verdicts(observation: Observation, rules: Rules) -> list[str]:
     if _no_merge(candidate, rules) is None:
         found.append("merge")
     if observation.budget_spent < 1.0:
-        found += ["repeat", "hold"]
+        found += ["repeat"]
         found += ["retest"] if candidate.stale else []
-        found += ["combine"] if observation.held else []
+        if _single(candidate):
+            found += ["hold", "combine"] if _held(observation) else ["hold"]
     return found
+
+
+def _held(observation: Observation) -> list[str]:
+    """Ids of what may be trained along: held, and not turned down in a combination before."""
+    return [candidate.proposal.id for candidate in observation.held if _single(candidate)]
+
+
+def _single(candidate: Candidate) -> bool:
+    """Whether it may be combined: it is one proposal's change, and stands alone for the first time."""
+    return candidate.proposal.purpose == "candidate" and not candidate.combined
 
 
 def _strict(node: Any, parts: dict[str, Any]) -> Any:
@@ -194,7 +214,7 @@ def read(text: str, observation: Observation, rules: Rules, cost: Cost) -> Decis
     """The decision that a model's text is, or what is wrong with it."""
     try:
         reply = msgspec.json.decode(_object(text), type=_REPLIES[observation.question])
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         return f"it is not the JSON that was asked for: {error}"
     if isinstance(reply, ProposeReply):
         return _propose(reply, observation, rules, cost)
@@ -203,7 +223,7 @@ def read(text: str, observation: Observation, rules: Rules, cost: Cost) -> Decis
     if isinstance(reply, JudgeReply):
         return _judge(reply, observation, rules, cost)
     assert isinstance(reply, StandUpReply)
-    return _stand_up(reply, rules.space, cost)
+    return _stand_up(reply, rules, cost)
 
 
 def _object(text: str) -> str:
@@ -251,7 +271,9 @@ def _judge(reply: JudgeReply, observation: Observation, rules: Rules, cost: Cost
         return f"repeats must lie in [1, {MOST_REPEATS}] for the verdict repeat, got {reply.repeats}"
     if reply.verdict == "retest" and not candidate.stale:
         return "retest is for a candidate whose head has moved; this one's has not"
-    held = [each.proposal.id for each in observation.held]
+    if reply.verdict in ("hold", "combine") and not _single(candidate):
+        return "it was part of a combination already: it can be merged, discarded or repeated"
+    held = _held(observation)
     unknown = next((one for one in reply.together if one not in held), None)
     if reply.verdict == "combine" and (unknown or not reply.together):
         return f"together must name held proposals ({', '.join(held) or 'there are none'}), got {reply.together}"
@@ -268,16 +290,27 @@ def _no_merge(candidate: Candidate, rules: Rules) -> str | None:
     """Why the member's policy does not let it be merged."""
     if rules.min_gain is None:
         return "your policy is never to merge"
-    deltas = candidate.deltas() or candidate.base_deltas()
+    if candidate.stale and not rules.trust_stale:
+        return "your policy is to train it again where the head has moved: retest, or discard"
+    deltas = candidate.base_deltas() if candidate.stale else candidate.deltas()
     gain = -math.fsum(deltas) / len(deltas) if deltas else None
     if gain is None or gain < rules.min_gain or gain <= 0:
         found = "has no score to compare" if gain is None else f"gains {gain:+.4f} bpb"
         return f"your policy asks for a gain of at least {rules.min_gain:g} bpb, the candidate {found}"
-    return None
+    if rules.test is None:
+        return None
+    repeats, alpha = rules.test
+    if len(deltas) < repeats:
+        return f"your policy asks for {repeats} repeats before a merge, there are {len(deltas)}"
+    p = one_sided_p(deltas) if len(deltas) > 1 else 0.0
+    return f"your policy asks for significance at {alpha:g}, its p value is {p:.3f}" if p > alpha else None
 
 
-def _stand_up(reply: StandUpReply, space: Space, cost: Cost) -> StandUp | str:
-    groups = {knob.group for knob in space.knobs}
+def _stand_up(reply: StandUpReply, rules: Rules, cost: Cost) -> StandUp | str:
+    groups = rules.space.groups
+    stranger = next((p.member for p in reply.steering if p.member not in rules.proposers), None)
+    if stranger is not None:
+        return f"there is no proposer {stranger!r}; known: {', '.join(rules.proposers)}"
     for pointer in reply.steering:
         unknown = next((group for group in pointer.focus if group not in groups), None)
         if unknown:
@@ -289,4 +322,5 @@ def _stand_up(reply: StandUpReply, space: Space, cost: Cost) -> StandUp | str:
 
 
 def _kept(text: str) -> str:
-    return " ".join(text.split())[:MOST_TEXT]
+    words = " ".join(text.split())
+    return "".join(c for c in words if unicodedata.category(c) not in ("Cc", "Cs"))[:MOST_TEXT]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from metaloop.brains.model.chat import Answer, Message
+from metaloop.brains.model.chat import UNREADABLE, Answer, Message
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -31,6 +31,8 @@ class Exchange(msgspec.Struct, frozen=True):
     complaints: tuple[str, ...]
     seconds: float
     usd: float
+    outage: bool = False
+    """The last complaint is that no answer came at all."""
 
 
 def identity(messages: Sequence[Message]) -> str:
@@ -39,25 +41,24 @@ def identity(messages: Sequence[Message]) -> str:
 
 
 class Transcripts:
-    """The exchanges of one member, ``FOLDER/MEMBER/INDEX.json``; without a folder nothing is kept."""
+    """The exchanges of one member, ``FOLDER/MEMBER/INDEX-ASKED.json``; without a folder nothing is kept."""
 
     def __init__(self, folder: str, member: str) -> None:
         self._folder = Path(folder) / member if folder else None
 
     def recall(self, index: int, asked: str) -> Exchange | None:
         """What came when exactly this was asked before."""
-        path = self._path(index)
+        path = self._path(index, asked)
         if path is None or not path.exists():
             return None
         try:
-            found = msgspec.json.decode(path.read_bytes(), type=Exchange)
-        except msgspec.MsgspecError:
+            return msgspec.json.decode(path.read_bytes(), type=Exchange)
+        except UNREADABLE:
             return None
-        return found if found.asked == asked else None
 
     def keep(self, exchange: Exchange) -> None:
         """Write it down, whole or not at all."""
-        path = self._path(exchange.index)
+        path = self._path(exchange.index, exchange.asked)
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,5 +66,5 @@ class Transcripts:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(exchange), indent=1) + b"\n")
         temporary.replace(path)
 
-    def _path(self, index: int) -> Path | None:
-        return None if self._folder is None else self._folder / f"{index:05d}.json"
+    def _path(self, index: int, asked: str) -> Path | None:
+        return None if self._folder is None else self._folder / f"{index:05d}-{asked[:8]}.json"

@@ -119,9 +119,13 @@ _THINKING = (
         "that is shipped; OPENAI_BASE_URL and OPENAI_API_KEY say where and who].",
     ),
     click.option("--max-tokens", type=click.IntRange(1), help="Tokens of each org run: it then winds up."),
-    click.option("--max-usd", type=click.FloatRange(0.0), help="Dollars of each org run's models, likewise."),
+    click.option(
+        "--max-usd", type=click.FloatRange(0.0, min_open=True), help="Dollars of each org run's models, likewise."
+    ),
     click.option("--max-total-tokens", type=click.IntRange(1), help="Tokens of all org runs together."),
-    click.option("--max-total-usd", type=click.FloatRange(0.0), help="Dollars of all org runs together."),
+    click.option(
+        "--max-total-usd", type=click.FloatRange(0.0, min_open=True), help="Dollars of all org runs together."
+    ),
 )
 """Only `run` has them: the other commands work with scripted members so far."""
 

@@ -21,8 +21,8 @@ from metaloop.vocabulary.errors import BackendError
 @click.option(
     "--model",
     default="",
-    help="Who thinks for members that inherit their organization's model: `scripted`, or one of the models file "
-    "[default: what ORG.md says].",
+    help="Who thinks for members that inherit their organization's model, in every organization named (controls too): "
+    "`scripted`, or one of the models file [default: what ORG.md says].",
 )
 def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     """Run organizations (folders with an ORG.md), confirm what they found, and compare them.
@@ -37,14 +37,14 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
       metaloop run orgs/* --seeds 3 --gpu-hours 0.05 --json > results.json
     """
     from metaloop.edges import session
+    from metaloop.edges.thinking import check_thinking
 
     folders = organization_folders(organizations)
     model = options["model"]
     files = [replace(file, model=model or file.model) for file in map(read_organization, folders.values())]
     terms = make_terms(options, tuple(folders), {})
     target = session.target_of(terms)
-    for file in files:
-        session.check_runnable(file, target, terms.models)
+    check_thinking([session.check_runnable(file, target, terms.models) for file in files], terms)
     folder = session.create(options["out"] or default_out("run"), terms, folders, model)
     try:
         carry_out(folder, options["address"], options["as_json"], not options["no_mlflow"])

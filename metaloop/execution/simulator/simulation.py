@@ -189,7 +189,9 @@ class Simulation:
 
     def _decide(self, ask: Ask) -> Decided:
         actor = self._actors.get(ask.actor) or self._new_actor(ask.actor)
-        return self._thoughts.charge(ask, actor.handle(ask))
+        decided = actor.handle(ask)
+        scripted = self._members[ask.actor].brain == "scripted"
+        return self._thoughts.charge(ask, decided) if scripted else decided
 
     def _new_actor(self, name: str) -> RoleActor:
         hosting = self._hosting

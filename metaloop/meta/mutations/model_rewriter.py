@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from metaloop.brains.model.chat import Chat, Message
-from metaloop.brains.model.prompt import CHARS_A_TOKEN
+from metaloop.brains.model.chat import CHARS_A_TOKEN, UNREADABLE, Chat, Message
 from metaloop.meta.mutations.textual import KEPT, MOST_CHANGED, Request, Rewriting
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.errors import ModelError
@@ -73,7 +72,7 @@ class ModelRewriter:
         cost = Cost(clock.now(), answer.prompt_tokens + answer.reply_tokens, usd)
         try:
             edits = msgspec.json.decode(answer.text, type=_Reply).edits
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             edits = []
         return Rewriting(edited(request.prose, edits[:MOST_EDITS]), cost)
 

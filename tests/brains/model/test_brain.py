@@ -163,6 +163,7 @@ def test_what_cannot_be_used_is_told_and_asked_once_more(bad: object, told: str)
 def test_a_server_that_fails_is_a_refusal(trouble: Act) -> None:
     decision, _ = decide(w.propose(), trouble, timeout_s=1.0)
     assert isinstance(decision, Refuse)
+    assert decision.outage
     assert decision.cost.tokens == 0
     assert decision.cost.seconds > 0
 
@@ -251,7 +252,7 @@ def test_history_that_does_not_fit_is_counted() -> None:
 def test_exchanges_are_kept_without_the_key(tmp_path: Path) -> None:
     decide(w.propose(index=3), says("no", 10, 5), says(GOOD, 20, 5), folder=str(tmp_path))
     (path,) = tmp_path.rglob("*.json")
-    assert path.relative_to(tmp_path).as_posix() == "ann/00003.json"
+    assert path.relative_to(tmp_path).as_posix().startswith("ann/00003-")
     assert KEY not in path.read_text()
     kept = msgspec.json.decode(path.read_bytes(), type=Exchange)
     assert [answer.text for answer in kept.answers] == ["no", json.dumps(GOOD)]
@@ -265,6 +266,7 @@ def test_another_question_of_the_same_number_is_asked(tmp_path: Path) -> None:
     assert isinstance(first, Propose)
     assert isinstance(other, Pass)
     assert desk.requests
+    assert len(list(tmp_path.rglob("*.json"))) == 2, "what was paid for stays"
 
 
 def test_in_simulated_time_a_decision_takes_what_its_card_says() -> None:
@@ -275,3 +277,48 @@ def test_in_simulated_time_a_decision_takes_what_its_card_says() -> None:
 def test_a_model_without_a_card_is_named() -> None:
     with pytest.raises(ModelError, match=r"ann.*'m'"):
         make_brain(modelled(member("proposer", "ann")), w.SPACE, 0, ())
+
+
+def test_a_merger_is_held_to_its_test_and_its_repeats() -> None:
+    tester = member("merger", "mel", strategy="test", repeats=3, alpha=0.1)
+    few, _ = decide(w.judge(w.candidate(-0.02)), says(verdict("merge")), asked=tester)
+    assert isinstance(few, Refuse)
+    assert "3 repeats before a merge, there are 1" in few.reason
+    noisy, _ = decide(w.judge(w.candidate(-0.05, 0.04, -0.02)), says(verdict("merge")), asked=tester)
+    assert isinstance(noisy, Refuse)
+    assert "significance at 0.1" in noisy.reason
+    clear, _ = decide(w.judge(w.candidate(-0.02, -0.021, -0.019)), says(verdict("merge")), asked=tester)
+    assert isinstance(clear, Judge)
+
+
+def test_a_stale_winner_is_merged_only_where_the_policy_trusts_it() -> None:
+    stale = w.judge(w.candidate(-0.02, stale=True))
+    careful, _ = decide(stale, says(verdict("merge")), asked=member("merger", on_stale="retest"))
+    assert isinstance(careful, Refuse)
+    trusting, _ = decide(stale, says(verdict("merge")), asked=member("merger", on_stale="trust"))
+    assert isinstance(trusting, Judge)
+
+
+def test_a_director_is_told_whom_it_steers_and_steers_nobody_else() -> None:
+    colleagues = (member("proposer", "ann"), member("proposer", "bob"), member("merger", "mel"))
+    seen = Observation("standup", 0, w.head(), 0.2)
+    pointed = {"member": "bob", "focus": ["optimizer"], "boldness_factor": 2.0}
+    lost = {**pointed, "member": "zoe"}
+    with serving(*(says({"minutes": "go", "steering": [each]}) for each in (lost, pointed))) as (url, desk):
+        brain = make_brain(modelled(member("director", "dan")), w.SPACE, 0, colleagues, terms(url))
+        decision = brain.decide(seen)
+    assert isinstance(decision, StandUp)
+    assert decision.steering == {"bob": Steering(("optimizer",), 2.0)}
+    assert "- proposers: ann, bob" in desk.requests[0]["messages"][1]["content"]
+    assert "no proposer 'zoe'" in desk.requests[1]["messages"][-1]["content"]
+
+
+def test_control_characters_do_not_get_into_the_record() -> None:
+    decision, _ = decide(w.propose(), says({**GOOD, "hypothesis": "steps\x00are\x1b[31m\nsmall"}))
+    assert isinstance(decision, Propose)
+    assert decision.hypothesis == "stepsare[31m small"
+
+
+def test_a_mountain_of_brackets_is_a_refusal() -> None:
+    decision, _ = decide(w.propose(), says('{"hypothesis": ' + "[" * 50_000 + "}"))
+    assert isinstance(decision, Refuse)

@@ -8,7 +8,7 @@ from metaloop.brains.model.chat import MOST_BYTES, Message, OpenAIChat
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.errors import ModelError
 from metaloop.vocabulary.models import ModelCard
-from tests.brains.model.server import Act, dribbles, fails, half, hangs, raw, says, serving
+from tests.brains.model.server import Act, Handler, dribbles, fails, half, hangs, raw, says, serving
 
 ASKED = (Message("system", "be brief"), Message("user", "well?"))
 SCHEMA = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
@@ -76,6 +76,8 @@ def test_a_refused_key_is_not_tried_again_and_not_told() -> None:
         b"[1, 2]",
         b"",
         b"\xff\xfe\x00",
+        b'{"choices": [{"message": {"content": "caf\xe9"}}]}',
+        b'{"x": ' + b"[" * 100_000,
     ],
 )
 def test_what_is_no_completion_is_an_error(body: bytes) -> None:
@@ -86,6 +88,29 @@ def test_what_is_no_completion_is_an_error(body: bytes) -> None:
 def test_ten_megabytes_are_not_read_to_the_end() -> None:
     with serving(raw(b" " * (10 * MOST_BYTES))) as (url, _), pytest.raises(ModelError):
         OpenAIChat(card(url, attempts=1, timeout_s=20.0)).complete(ASKED, SCHEMA)
+
+
+def test_a_server_that_repeats_the_key_does_not_get_it_told() -> None:
+    def echo(handler: Handler) -> None:
+        told = f'{{"error": {{"message": "bad key {handler.headers["Authorization"]}"}}}}'
+        handler.send(401, told.encode())
+
+    with serving(echo) as (url, _), pytest.raises(ModelError) as caught:
+        OpenAIChat(card(url)).complete(ASKED, SCHEMA)
+    assert KEY not in str(caught.value)
+    assert "***" in str(caught.value)
+
+
+def test_a_server_that_does_not_count_is_counted_for() -> None:
+    with serving(raw(b'{"choices": [{"message": {"content": "four words are here"}}]}')) as (url, _):
+        answer = OpenAIChat(card(url)).complete(ASKED, SCHEMA)
+    assert (answer.prompt_tokens, answer.reply_tokens) == (5, 7)
+
+
+def test_a_key_that_cannot_be_sent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "schlüssel")
+    with pytest.raises(ModelError, match="OPENAI_API_KEY"):
+        OpenAIChat(card("http://127.0.0.1:9/v1"))
 
 
 def test_no_content_is_an_empty_answer() -> None:

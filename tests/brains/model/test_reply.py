@@ -22,6 +22,12 @@ HELD = (w.candidate(-0.01, number=3, changes={"beta": 0.8}),)
         (w.judge(w.candidate(-0.001)), RULES, {"discard", "repeat", "hold"}),
         (w.judge(w.candidate(-0.02)), Rules(w.SPACE, min_gain=None), {"discard", "repeat", "hold"}),
         (w.judge(w.candidate(-0.02, stale=True)), RULES, {"discard", "merge", "repeat", "hold", "retest"}),
+        (
+            w.judge(w.candidate(-0.02, stale=True)),
+            Rules(w.SPACE, min_gain=0.005, trust_stale=False),
+            {"discard", "repeat", "hold", "retest"},
+        ),
+        (w.judge(w.candidate(-0.001, combined=True), held=HELD), RULES, {"discard", "repeat"}),
         (w.judge(w.candidate(-0.001), held=HELD), RULES, {"discard", "repeat", "hold", "combine"}),
         (w.judge(w.candidate(-0.02), budget_spent=1.0, held=HELD), RULES, {"discard", "merge"}),
         (w.judge(w.candidate(0.02), budget_spent=1.0), RULES, {"discard"}),
