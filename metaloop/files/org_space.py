@@ -82,7 +82,7 @@ TOP_KEYS: Mapping[str, str] = MappingProxyType(
     {
         "name": "Lower-case words joined by '-'; equals the folder's name. Required.",
         "description": "What is special about this organization, in a sentence. Required.",
-        "model": "Default brain of its members: `scripted` (the default), a model id, an agent command, `human`.",
+        "model": "Default brain of its members: `scripted` (the default), or a model of the models file.",
         "members": "The list of its members. Required.",
     }
 )

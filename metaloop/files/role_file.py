@@ -32,8 +32,8 @@ SUBAGENT_KEYS = (
 TOP_KEYS: Mapping[str, str] = {
     "name": "Lower-case words joined by '-'; equals the file's name without '.md'. Required.",
     "description": "When to call on this role, in a sentence. Required.",
-    "tools": "Tools that a model brain may use: `Read, Edit, Bash`. Absent: all.",
-    "model": "The brain: `scripted`, a model id, an agent command, `human`; default `inherit`, the organization's.",
+    "tools": "Tools of a Claude Code subagent: `Read, Edit, Bash`. Absent: all. Model brains use none so far.",
+    "model": "The brain: `scripted`, or a model of the models file; default `inherit`, the organization's.",
     "org": "What metaloop adds: `kind` and `policy`. Required.",
 }
 """Top-level keys that metaloop reads, with their meaning."""

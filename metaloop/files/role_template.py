@@ -24,7 +24,7 @@ _TEMPLATE = """\
 name: {name}
 description: Say in one sentence when this role is the right one.
 tools: Read
-model: inherit            # scripted | a model id | agent command | human; inherit = the organization's default
+model: inherit            # scripted | a model of the models file; inherit = the organization's default
 org:
   kind: {kind}
   policy:                 # what stays commented out holds the default shown
