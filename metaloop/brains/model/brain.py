@@ -11,7 +11,8 @@ from metaloop.brains.brain import Policy
 from metaloop.brains.directing import steered_by
 from metaloop.brains.model.chat import CHARS_A_TOKEN, Answer, Chat, Message
 from metaloop.brains.model.prompt import HOW, render
-from metaloop.brains.model.reply import Rules, read, schema
+from metaloop.brains.model.reply import Rules, read
+from metaloop.brains.model.schema import schema
 from metaloop.brains.model.transcript import Exchange, Transcripts, identity
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.decisions import Decision, Observation, Refuse

@@ -1,15 +1,11 @@
-"""What a model may answer to each question, as a JSON schema, and an answer read into a decision or a complaint.
-
-The schema is made from the reply's type; servers constrain their decoding by it as well as they can. Many ignore
-bounds, so that every reply is checked again here, and a complaint says what to mend.
-"""
+"""What a model may answer to each question, and its answer read into a decision or a complaint."""
 
 from __future__ import annotations
 
 import math
 import unicodedata
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -28,9 +24,8 @@ from metaloop.vocabulary.decisions import (
     Steering,
 )
 from metaloop.vocabulary.errors import TrainerError
-from metaloop.vocabulary.models import ModelCard
 from metaloop.vocabulary.records import Candidate, Cost
-from metaloop.vocabulary.space import Knob, Space, Value
+from metaloop.vocabulary.space import Space
 
 MOST_TEXT = 1000
 """Characters of a hypothesis or reason that are kept."""
@@ -104,7 +99,7 @@ class Rules:
     proposers: tuple[str, ...] = ()
 
 
-_REPLIES: dict[Question, type[msgspec.Struct]] = {
+REPLIES: dict[Question, type[msgspec.Struct]] = {
     "propose": ProposeReply,
     "review": ReviewReply,
     "judge": JudgeReply,
@@ -112,108 +107,10 @@ _REPLIES: dict[Question, type[msgspec.Struct]] = {
 }
 
 
-_JSON_TYPES = {"float": "number", "int": "integer", "bool": "boolean", "choice": "string"}
-
-
-def schema(observation: Observation, rules: Rules, card: ModelCard) -> dict[str, Any]:
-    """The JSON schema of an answer: every field required, none besides, references resolved.
-
-    What the question and the member's policy rule out is no choice. What a small model needs, its card says: few values
-    of a number, evenly on its own scale, one change at a time, short texts.
-    """
-    made, parts = msgspec.json.schema_components([_REPLIES[observation.question]])
-    plain: dict[str, Any] = _strict(made[0], parts)
-    fields = plain["properties"]
-    if observation.question == "propose":
-        fields["changes"]["items"] = {"anyOf": [_change(knob, card.values_shown) for knob in rules.space.knobs]}
-        if card.values_shown:
-            fields["changes"]["maxItems"] = 1
-        ideas = [idea.id for idea in observation.ideas]
-        fields["idea"] = {"type": ["string", "null"], "enum": [*ideas, None]} if ideas else {"type": "null"}
-    elif observation.question == "judge":
-        held = _held(observation)
-        fields["verdict"]["enum"] = _verdicts(observation, rules)
-        fields["repeats"] |= {"minimum": 1, "maximum": MOST_REPEATS}
-        fields["together"] |= {"items": {"type": "string", "enum": held}} if held else {"maxItems": 0}
-    elif observation.question == "standup":
-        pointer = fields["steering"]["items"]["properties"]
-        pointer["focus"]["items"]["enum"] = list(rules.space.groups)
-        pointer["member"]["enum"] = list(rules.proposers)
-    for name in ("hypothesis", "reason", "minutes"):
-        if card.text_chars and name in fields:
-            fields[name]["maxLength"] = card.text_chars
-    return plain
-
-
-def _verdicts(observation: Observation, rules: Rules) -> list[str]:
-    """Those that can be taken."""
-    candidate = observation.candidate
-    assert candidate is not None
-    found = ["discard"]
-    if _no_merge(candidate, rules) is None:
-        found.append("merge")
-    if observation.budget_spent < 1.0:
-        found += ["repeat"]
-        found += ["retest"] if candidate.stale else []
-        if _single(candidate):
-            found += ["hold", "combine"] if _held(observation) else ["hold"]
-    return found
-
-
-def _held(observation: Observation) -> list[str]:
-    """Ids of what may be trained along: held, and not turned down in a combination before."""
-    return [candidate.proposal.id for candidate in observation.held if _single(candidate)]
-
-
-def _single(candidate: Candidate) -> bool:
-    """Whether it may be combined: it is one proposal's change, and stands alone for the first time."""
-    return candidate.proposal.purpose == "candidate" and not candidate.combined
-
-
-def _strict(node: Any, parts: dict[str, Any]) -> Any:
-    """With references put in place, and every object closed and complete."""
-    if isinstance(node, list):
-        return [_strict(item, parts) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        rest = {key: value for key, value in node.items() if key != "$ref"}
-        return _strict({**parts[node["$ref"].rsplit("/", 1)[-1]], **rest}, parts)
-    found = {key: _strict(value, parts) for key, value in node.items() if key not in ("title", "default")}
-    if found.get("type") == "object":
-        found["required"] = list(found["properties"])
-        found["additionalProperties"] = False
-    return found
-
-
-def _change(knob: Knob, values_shown: int) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {"knob": {"type": "string", "enum": [knob.name]}, "value": _value(knob, values_shown)},
-        "required": ["knob", "value"],
-        "additionalProperties": False,
-    }
-
-
-def _value(knob: Knob, values_shown: int) -> dict[str, Any]:
-    kind = _JSON_TYPES[knob.kind]
-    if not knob.numeric:
-        return {"type": kind, "enum": list(knob.choices)}
-    if values_shown:
-        return {"type": kind, "enum": shown_values(knob, values_shown)}
-    return {"type": kind, "minimum": knob.low, "maximum": knob.high}
-
-
-def shown_values(knob: Knob, count: int) -> list[Value]:
-    """``count`` values evenly on a numeric knob's own scale, ends included; fewer where they fall together."""
-    steps = max(1, count - 1)
-    return list(dict.fromkeys(knob.from_unit(step / steps) for step in range(count)))
-
-
 def read(text: str, observation: Observation, rules: Rules, cost: Cost) -> Decision | str:
     """The decision that a model's text is, or what is wrong with it."""
     try:
-        reply = msgspec.json.decode(_object(text), type=_REPLIES[observation.question])
+        reply = msgspec.json.decode(_object(text), type=REPLIES[observation.question])
     except UNREADABLE as error:
         return f"it is not the JSON that was asked for: {error}"
     if isinstance(reply, ProposeReply):
@@ -260,20 +157,30 @@ def _propose(reply: ProposeReply, observation: Observation, rules: Rules, cost: 
     )
 
 
+def combinable(observation: Observation) -> list[str]:
+    """Ids of what may be trained along: held, and not turned down in a combination before."""
+    return [candidate.proposal.id for candidate in observation.held if single(candidate)]
+
+
+def single(candidate: Candidate) -> bool:
+    """Whether it may be combined: it is one proposal's change, and stands alone for the first time."""
+    return candidate.proposal.purpose == "candidate" and not candidate.combined
+
+
 def _judge(reply: JudgeReply, observation: Observation, rules: Rules, cost: Cost) -> Judge | str:
     candidate = observation.candidate
     assert candidate is not None
     if observation.budget_spent >= 1.0 and reply.verdict not in ("merge", "discard"):
         return "the budget is spent: only merge and discard are left"
-    if reply.verdict == "merge" and (against := _no_merge(candidate, rules)):
+    if reply.verdict == "merge" and (against := no_merge(candidate, rules)):
         return against
     if reply.verdict == "repeat" and not 1 <= reply.repeats <= MOST_REPEATS:
         return f"repeats must lie in [1, {MOST_REPEATS}] for the verdict repeat, got {reply.repeats}"
     if reply.verdict == "retest" and not candidate.stale:
         return "retest is for a candidate whose head has moved; this one's has not"
-    if reply.verdict in ("hold", "combine") and not _single(candidate):
+    if reply.verdict in ("hold", "combine") and not single(candidate):
         return "it was part of a combination already: it can be merged, discarded or repeated"
-    held = _held(observation)
+    held = combinable(observation)
     unknown = next((one for one in reply.together if one not in held), None)
     if reply.verdict == "combine" and (unknown or not reply.together):
         return f"together must name held proposals ({', '.join(held) or 'there are none'}), got {reply.together}"
@@ -286,7 +193,7 @@ def _judge(reply: JudgeReply, observation: Observation, rules: Rules, cost: Cost
     )
 
 
-def _no_merge(candidate: Candidate, rules: Rules) -> str | None:
+def no_merge(candidate: Candidate, rules: Rules) -> str | None:
     """Why the member's policy does not let it be merged."""
     if rules.min_gain is None:
         return "your policy is never to merge"

@@ -17,7 +17,7 @@ def guesses(handler: Handler) -> None:
 
 
 def instance(schema: dict[str, Any], rng: random.Random) -> Any:
-    """A value that a schema of :mod:`metaloop.brains.model.reply` allows."""
+    """A value that a schema of :mod:`metaloop.brains.model.schema` allows."""
     if "anyOf" in schema:
         return instance(rng.choice(schema["anyOf"]), rng)
     if "enum" in schema:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from metaloop.brains.model.reply import Rules, schema, shown_values
+from metaloop.brains.model.reply import Rules
+from metaloop.brains.model.schema import schema, shown_values
 from metaloop.vocabulary.decisions import Observation
 from metaloop.vocabulary.models import ModelCard
 from metaloop.vocabulary.records import Idea
