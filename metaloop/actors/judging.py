@@ -14,8 +14,6 @@ from metaloop.vocabulary.intervals import mean_interval
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.records import TRUNK, Candidate, Config, Cost, Proposal, Purpose, digest, effective, paired
 
-FREE = Cost()
-
 
 def advance(run: RunContext, state: ProposalState, now: float, exhausted: bool) -> None:
     """One step for one candidate: end it, ask for more scores, or ask a merger."""
@@ -117,7 +115,7 @@ def take_verdict(run: RunContext, asked: Asked, decision: Decision, now: float) 
     state = run.state.proposals[asked.about]
     branch = run.state.branches[state.proposal.branch]
     if branch.commit != asked.commit:
-        if decision.cost != FREE:
+        if decision.cost != proposing.FREE:
             run.record(
                 ev.Passed(now, asked.member.name, "its verdict came too late: the head had moved", decision.cost)
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from types import MappingProxyType
 
 import click
@@ -83,6 +84,16 @@ def cli() -> None:
 def limit_threads() -> None:
     """One thread for small matrices, as :data:`THREADS` says why; to be called before numpy is imported."""
     os.environ.setdefault(THREADS, "1")
+
+
+def run_script(script: Callable[[], None]) -> None:
+    """Run a module that is a command of its own: errors that a person can mend become one line and exit code 2."""
+    limit_threads()
+    try:
+        script()
+    except MetaloopError as error:
+        click.echo(f"metaloop: {error}", err=True)
+        sys.exit(2)
 
 
 def main() -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
 import click
 
-from metaloop.edges.cli import limit_threads
+from metaloop.edges.cli import run_script
 from metaloop.edges.commands.evolve import evolve_command
 from metaloop.edges.commands.options import default_out
 from metaloop.edges.commands.run import run_command
 from metaloop.edges.outcome import where_to_look
 from metaloop.files.run_folder import RunFolder
-from metaloop.vocabulary.errors import MetaloopError
 
 ORGANIZATIONS = ("solo-greedy", "daily-standup", "bold-startup", "no-op")
 GPU_HOURS = "0.0235"
@@ -47,9 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    limit_threads()
-    try:
-        main()
-    except MetaloopError as error:
-        click.echo(f"metaloop: {error}", err=True)
-        sys.exit(2)
+    run_script(main)

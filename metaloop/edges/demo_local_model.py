@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import click
 
-from metaloop.edges.cli import limit_threads
+from metaloop.edges.cli import run_script
 from metaloop.edges.commands.options import default_out
 from metaloop.edges.commands.run import run_command
 from metaloop.edges.local_model import NAME, local_model
 from metaloop.edges.outcome import where_to_look
 from metaloop.files.run_folder import RunFolder
-from metaloop.vocabulary.errors import MetaloopError
 
 ORGANIZATION = "trio"
 """One of each kind, so that every question is asked and every member keeps its prompt in the model's cache."""
@@ -60,9 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    limit_threads()
-    try:
-        main()
-    except MetaloopError as error:
-        click.echo(f"metaloop: {error}", err=True)
-        sys.exit(2)
+    run_script(main)

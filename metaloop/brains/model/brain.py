@@ -9,7 +9,7 @@ import msgspec
 
 from metaloop.brains.brain import Policy
 from metaloop.brains.directing import steered_by
-from metaloop.brains.model.chat import CHARS_A_TOKEN, Answer, Chat, Message
+from metaloop.brains.model.chat import Answer, Chat, Message, room_beside
 from metaloop.brains.model.prompt import HOW, render
 from metaloop.brains.model.reply import Rules, read
 from metaloop.brains.model.schema import schema
@@ -78,11 +78,8 @@ class ModelBrain:
             "" if self._card.reply_format == "schema" else f" Its JSON schema: {msgspec.json.encode(asked).decode()}"
         )
         system = f"{self._member.prompt.strip()}\n\n{HOW}{shape}"
-        room = CHARS_A_TOKEN * (self._card.context_tokens - self._card.reply_tokens) - len(system)
-        return [
-            Message("system", system),
-            Message("user", render(observation, self._history, knobs, self._proposers, room)),
-        ]
+        asked_about = render(observation, self._history, knobs, self._proposers, room_beside(self._card, system))
+        return [Message("system", system), Message("user", asked_about)]
 
     def _converse(
         self, observation: Observation, messages: list[Message], asked: dict[str, Any], rules: Rules

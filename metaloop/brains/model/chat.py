@@ -144,6 +144,11 @@ def _estimated(messages: Sequence[Message], text: str) -> _Usage:
     return _Usage(prompt // CHARS_A_TOKEN + 1, len(text) // CHARS_A_TOKEN + 1)
 
 
+def room_beside(card: ModelCard, system: str) -> int:
+    """Characters that a question may have beside a system prompt, so that the reply fits too."""
+    return CHARS_A_TOKEN * (card.context_tokens - card.reply_tokens) - len(system)
+
+
 def _format(card: ModelCard, schema: dict[str, Any]) -> dict[str, Any]:
     if card.reply_format == "schema":
         told = {"name": "decision", "strict": True, "schema": schema}

@@ -73,19 +73,21 @@ def _strict(node: Any, parts: dict[str, Any]) -> Any:
         rest = {key: value for key, value in node.items() if key != "$ref"}
         return _strict({**parts[node["$ref"].rsplit("/", 1)[-1]], **rest}, parts)
     found = {key: _strict(value, parts) for key, value in node.items() if key not in ("title", "default")}
-    if found.get("type") == "object":
-        found["required"] = list(found["properties"])
-        found["additionalProperties"] = False
-    return found
+    return {**found, **closed(found["properties"])} if found.get("type") == "object" else found
+
+
+def closed(properties: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object with exactly these properties."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def _change(knob: Knob, values_shown: int) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {"knob": {"type": "string", "enum": [knob.name]}, "value": _value(knob, values_shown)},
-        "required": ["knob", "value"],
-        "additionalProperties": False,
-    }
+    return closed({"knob": {"type": "string", "enum": [knob.name]}, "value": _value(knob, values_shown)})
 
 
 def _value(knob: Knob, values_shown: int) -> dict[str, Any]:

@@ -7,11 +7,11 @@ on what it changes. Whether the result is taken is up to :func:`metaloop.meta.mu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from metaloop.brains.model.chat import CHARS_A_TOKEN, UNREADABLE, Chat, Message
+from metaloop.brains.model.chat import UNREADABLE, Chat, Message, room_beside
+from metaloop.brains.model.schema import closed
 from metaloop.meta.mutations.textual import KEPT, MOST_CHANGED, Request, Rewriting
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.errors import ModelError
@@ -40,17 +40,8 @@ class _Reply(msgspec.Struct, frozen=True):
     edits: list[Edit]
 
 
-def _closed(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
 TEXT = {"type": "string"}
-SCHEMA = _closed({"edits": {"type": "array", "items": _closed({"find": TEXT, "replace": TEXT})}})
+SCHEMA = closed({"edits": {"type": "array", "items": closed({"find": TEXT, "replace": TEXT})}})
 
 
 class ModelRewriter:
@@ -63,7 +54,7 @@ class ModelRewriter:
     def rewrite(self, request: Request) -> Rewriting:
         """The prose with the model's edits, as far as they can be made."""
         clock = WallClock()
-        room = CHARS_A_TOKEN * (self._card.context_tokens - self._card.reply_tokens) - len(TASK)
+        room = room_beside(self._card, TASK)
         try:
             answer = self._chat.complete((Message("system", TASK), Message("user", _told(request, room))), SCHEMA)
         except ModelError:
