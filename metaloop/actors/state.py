@@ -77,6 +77,8 @@ class OrgState:
     ideas: dict[str, Idea] = field(default_factory=dict)
     """Ideas that nobody has taken up yet."""
     ideas_known: set[str] = field(default_factory=set)
+    sources: dict[str, str] = field(default_factory=dict)
+    """Digest to text of every changed file that a proposal brought."""
     finished: int = 0
     standup_since: float | None = None
     standup_at: int = 0

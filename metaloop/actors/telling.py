@@ -50,5 +50,7 @@ def tell(state: OrgState, entry: ExperimentState, event: ev.Finished) -> None:
             delta=None if score is None or head is None or proposal is None else score - head,
             seconds=event.result.seconds,
             curve=event.result.curve,
+            edits=proposal.edits if proposal else (),
+            message="" if event.result.state in ("ok", "stopped") else event.result.message,
         )
     )

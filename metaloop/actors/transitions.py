@@ -54,6 +54,10 @@ def _interrupted(state: OrgState, event: ev.Interrupted) -> None:
         state.ledger.release(device, event.t)
 
 
+def _source_written(state: OrgState, event: ev.SourceWritten) -> None:
+    state.sources.setdefault(event.digest, event.text)
+
+
 def _proposed(state: OrgState, event: ev.Proposed) -> None:
     proposal = event.proposal
     entry = ProposalState(proposal, event.config, state.key_of(event.config), len(state.numbered))
@@ -269,6 +273,7 @@ RULES: Mapping[type, Callable[[OrgState, Any], None]] = MappingProxyType(
         ev.RunStarted: _run_started,
         ev.Reserved: _reserved,
         ev.Released: _released,
+        ev.SourceWritten: _source_written,
         ev.Proposed: _proposed,
         ev.Passed: _passed,
         ev.Refused: _refused,

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 LONGEST_S = {"cpu-micro": 60.0, "cpu-tiny": 120.0, "gpu-small": 600.0, "gpt2": 1800.0}
 """Device seconds after which a training of a preset counts as hung: far above the slowest honest configuration
 (a doubled depth and width on a busy core measures below a tenth of it)."""
+
+
+EDITABLE = tuple(f"nanogpt/{name}.py" for name in ("feed", "model", "optim", "schedule", "train"))
+"""What experiments may change. Data, metric, knobs, sizes and budgets are the harness's."""
 
 
 def describe(spec: TrainerSpec) -> Target:
@@ -43,7 +48,13 @@ def describe(spec: TrainerSpec) -> Target:
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    return Target(spec, knobs(), identity, {}, LONGEST_S.get(spec.preset, 1800.0))
+    return Target(spec, knobs(), identity, sources(), LONGEST_S.get(spec.preset, 1800.0), EDITABLE)
+
+
+def sources() -> dict[str, str]:
+    """The target's own code, by path from the repository's root."""
+    package = Path(presets.__file__).parent
+    return {f"{package.name}/{file.name}": file.read_text() for file in sorted(package.glob("*.py"))}
 
 
 def knobs() -> tuple[Knob, ...]:

@@ -43,6 +43,8 @@ class Target(msgspec.Struct, frozen=True):
     identity: dict[str, str]
     files: dict[str, str]
     longest_s: float
+    editable: tuple[str, ...] = ()
+    """Those of ``files`` that experiments may change."""
 
     @property
     def space(self) -> Space:
@@ -56,7 +58,8 @@ class Trainer(Protocol):
     """
 
     def train(self, request: TrainingRequest) -> TrainingResult:
-        """One training, start to end."""
+        """One training, start to end; where ``request.code`` holds files, with those in place of the target's own,
+        sandboxed and scored from outside."""
         ...
 
 

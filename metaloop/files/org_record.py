@@ -92,4 +92,5 @@ class OrgFile:
         policy = effective_policy(role, entry.policy)
         brain = next(brain for brain in (entry.model, role.model, self.model) if brain not in ("", "inherit"))
         prompt = render_prompt(role, policy, self.charter)
-        return Member(name, role.name, role.kind, policy, brain, prompt, entry.team, entry.links)
+        edits = "Edit" in role.tools
+        return Member(name, role.name, role.kind, policy, brain, prompt, entry.team, entry.links, edits)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from metaloop.vocabulary.code import Edit
 from metaloop.vocabulary.records import Candidate, Config, Cost, Head, Idea, Outcome, Proposal
 
 Question = Literal["propose", "review", "judge", "standup"]
@@ -42,10 +43,12 @@ class Observation(msgspec.Struct, frozen=True):
     proposal_config: Config | None = None
     candidate: Candidate | None = None
     held: tuple[Candidate, ...] = ()
+    sources: dict[str, str] = {}
+    """The head's editable files by path; only who may edit them is shown them."""
 
 
 class Propose(msgspec.Struct, frozen=True, tag="propose"):
-    """Try these changes."""
+    """Try these changes of knobs, and edits of the files that the observation shows."""
 
     changes: Config
     hypothesis: str
@@ -55,6 +58,7 @@ class Propose(msgspec.Struct, frozen=True, tag="propose"):
     screen_keep: float = 1.0
     idea: str | None = None
     cost: Cost = Cost()
+    edits: tuple[Edit, ...] = ()
 
 
 class Pass(msgspec.Struct, frozen=True, tag="pass"):

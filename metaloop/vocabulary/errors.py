@@ -11,6 +11,7 @@
     ├── RepositoryError           git refused
     ├── BackendError              the cluster cannot host the run
     ├── ModelError                a model could not be brought to an answer
+    ├── EditError                 an edit does not apply to the file that it names
     ├── BudgetSpent               one more org run could exceed the GPU-hours that were granted
     └── TrainerError              the trainer cannot serve the request (never: a training that failed)
 
@@ -74,6 +75,10 @@ class BudgetSpent(MetaloopError):
 
 class ModelError(MetaloopError):
     """A model could not be brought to an answer: no server, no client, or nothing but failures."""
+
+
+class EditError(MetaloopError):
+    """An edit that does not apply to the file that it names, or leaves something that is no source code."""
 
 
 class TrainerError(MetaloopError):

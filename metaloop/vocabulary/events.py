@@ -57,6 +57,15 @@ class Proposed(msgspec.Struct, frozen=True, tag="proposed"):
     cost: Cost
 
 
+class SourceWritten(msgspec.Struct, frozen=True, tag="source_written"):
+    """A text that a changed file may hold from now on, under the digest that configurations name it by."""
+
+    t: float
+    path: str
+    digest: str
+    text: str
+
+
 class Passed(msgspec.Struct, frozen=True, tag="passed"):
     """A member had nothing to propose."""
 
@@ -240,6 +249,7 @@ Event = (
     RunStarted
     | Reserved
     | Released
+    | SourceWritten
     | Proposed
     | Passed
     | Refused

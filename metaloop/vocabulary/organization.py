@@ -29,6 +29,8 @@ class Member(msgspec.Struct, frozen=True):
     prompt: str
     team: str = ""
     links: tuple[str, ...] = ()
+    edits: bool = False
+    """Whether it may change source code: its role file lists the tool ``Edit``."""
 
 
 class Cadence(msgspec.Struct, frozen=True):

@@ -12,16 +12,19 @@ from typing import Literal
 
 import msgspec
 
+from metaloop.vocabulary.code import Edit
 from metaloop.vocabulary.space import Value
 
 Config = dict[str, Value]
-"""Overrides over the target's baseline: ``{knob: value}``. A knob that is absent holds its default."""
+"""Overrides over the target's baseline: ``{knob: value}``, a changed file as ``{file:PATH: digest}``
+(:mod:`metaloop.vocabulary.code`). A knob that is absent holds its default, a file its original text."""
 
 TRUNK = "main"
 """Name of the trunk branch in an org run's repository."""
 
-FinalState = Literal["ok", "stopped", "diverged", "oom", "timeout", "crash"]
-"""How a training can end. Only ``ok`` has a score; ``stopped`` was screened out."""
+FinalState = Literal["ok", "stopped", "diverged", "oom", "timeout", "crash", "cheat"]
+"""How a training can end. Only ``ok`` has a score; ``stopped`` was screened out; ``cheat``: changed code reached
+for what is not its own, and ``message`` says for what."""
 
 Purpose = Literal["incumbent", "candidate", "repeat", "combination", "integration"]
 """Why an experiment is run: to know the incumbent's score, to try a proposal once, to repeat it on another seed,
@@ -84,6 +87,8 @@ class TrainingRequest(msgspec.Struct, frozen=True):
     score_on: tuple[str, ...] = ("val",)
     stop: StopRule | None = None
     budget_fraction: float = 1.0
+    code: dict[str, str] = {}
+    """Whole texts of the files that ``config`` changes, by path: such a training runs in a sandbox."""
 
 
 class TrainingResult(msgspec.Struct, frozen=True):
@@ -99,6 +104,8 @@ class TrainingResult(msgspec.Struct, frozen=True):
     flops: float = 0.0
     message: str = ""
     cpu_seconds: float = 0.0
+    hashes: dict[str, str] = {}
+    """What a sandboxed training was made of: hashes of the data, the evaluator and every changed file."""
 
 
 class Idea(msgspec.Struct, frozen=True):
@@ -126,6 +133,7 @@ class Proposal(msgspec.Struct, frozen=True):
     screen_keep: float = 1.0
     parts: tuple[str, ...] = ()
     idea: str | None = None
+    edits: tuple[Edit, ...] = ()
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -161,6 +169,9 @@ class Outcome(msgspec.Struct, frozen=True):
     delta: float | None
     seconds: float = 0.0
     curve: tuple[CurvePoint, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    message: str = ""
+    """Why there is no score, where that helps its author."""
 
 
 class Head(msgspec.Struct, frozen=True):
