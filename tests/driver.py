@@ -26,11 +26,10 @@ from metaloop.actors.messages import (
     Woken,
 )
 from metaloop.actors.role_actor import RoleActor
-from metaloop.actors.run_context import RunContext
+from metaloop.actors.run_context import NOTHING_SPECIAL, Granted, RunContext
 from metaloop.actors.state import OrgState, replay
 from metaloop.files.journal import MemoryJournal
 from metaloop.vocabulary import events as ev
-from metaloop.vocabulary.models import UNLIMITED, Allowance
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.records import CurvePoint, TrainingRequest, TrainingResult
 from metaloop.vocabulary.seeds import python_stream
@@ -94,7 +93,7 @@ class Driver:
     train: Callable[[TrainingRequest], TrainingResult] = score
     faults: Faults = field(default_factory=Faults)
     think_s: float = 0.001
-    allowance: Allowance = UNLIMITED
+    granted: Granted = NOTHING_SPECIAL
 
     def __post_init__(self) -> None:
         self.journal = MemoryJournal()
@@ -108,7 +107,7 @@ class Driver:
         self._build()
 
     def _build(self) -> None:
-        context = RunContext(self.organization, SPACE, self.seed, self.state, self.journal, self.allowance)
+        context = RunContext(self.organization, SPACE, self.seed, self.state, self.journal, self.granted)
         self.controller = Controller(context)
         self.actors = {
             m.name: RoleActor(m, SPACE, self.seed, self.organization.members) for m in self.organization.members

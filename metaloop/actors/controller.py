@@ -33,6 +33,7 @@ from metaloop.actors.reviewing import ReviewDesk
 from metaloop.actors.run_context import Asked, RunContext
 from metaloop.actors.screening import stop_rule
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.code import texts_of
 from metaloop.vocabulary.decisions import Decision, Refuse, StandUp
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 from metaloop.vocabulary.seeds import training_seed
@@ -231,7 +232,8 @@ class Controller:
             attempt = run.state.experiments[experiment.id].attempt + 1
             run.record(ev.Started(now, experiment.id, device, attempt, stop))
             seed = training_seed(run.seed, experiment.repeat)
-            request = TrainingRequest(experiment.config, seed, stop=stop)
+            code = texts_of(experiment.config, run.state.sources)
+            request = TrainingRequest(experiment.config, seed, stop=stop, code=code)
             run.out.append(Train(device, experiment, attempt, request))
 
     def _stand_up(self, now: float) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from metaloop.actors import judging
+from metaloop.actors import changing, judging
 from metaloop.actors.entries import BranchState
 from metaloop.actors.run_context import RunContext
 from metaloop.vocabulary import events as ev
-from metaloop.vocabulary.records import TRUNK, Config, digest, effective
+from metaloop.vocabulary.code import Edit, knobs_of
+from metaloop.vocabulary.records import TRUNK, Config, digest
 
 LAST_CALL = 0.85
 """Share of the budget after which feature branches are offered to trunk a last time."""
@@ -19,8 +20,11 @@ class Offer(NamedTuple):
 
     commits: tuple[str, str]
     changes: Config
+    edits: tuple[Edit, ...]
     merged: Config
     key: str
+    conflict: bool
+    """Its edits do not apply to trunk any more: what the branch found cannot be had, and it starts again."""
 
 
 class Integrator:
@@ -47,13 +51,14 @@ class Integrator:
 
     def _offer(self, branch: BranchState, trunk: BranchState, now: float) -> None:
         offer = self._of(branch, trunk)
-        if not offer.changes:
+        if not offer.changes and not offer.edits:
             return
-        if offer.merged == trunk.config:
+        if offer.merged == trunk.config or offer.conflict:
             judging.restart_branch(self._run, branch.name, now)
         elif offer.key not in self._run.state.live:
             # The same configuration may be on its way elsewhere; then its score will do for both.
-            judging.follow_up(self._run, offer.changes, trunk, ("integration", branch.name), (), now)
+            change = judging.Change(offer.changes, offer.edits)
+            judging.follow_up(self._run, change, trunk, ("integration", branch.name), now)
 
     def _of(self, branch: BranchState, trunk: BranchState) -> Offer:
         """The branch's offer, worked out anew only where one of the two has moved: it is asked for at every message."""
@@ -61,9 +66,12 @@ class Integrator:
         known = self._offers.get(branch.name)
         if known is not None and known.commits == commits:
             return known
-        changes = self._difference(branch)
-        merged = effective(trunk.config, changes, self._run.defaults)
-        offer = self._offers[branch.name] = Offer(commits, changes, merged, digest(merged))
+        run, changes = self._run, self._difference(branch)
+        edits = changing.difference(run, branch.config, branch.fork)
+        found = changing.changed(run, trunk.config, changes, edits)
+        merged = found.config
+        offer = Offer(commits, changes, edits, merged, digest(merged), found.problem is not None)
+        self._offers[branch.name] = offer
         return offer
 
     def _open_branches(self, now: float) -> None:
@@ -73,8 +81,8 @@ class Integrator:
                 self._run.record(ev.BranchReset(now, branch, trunk.commit, trunk.config))
 
     def _difference(self, branch: BranchState) -> Config:
-        """What the branch changed since it left trunk."""
-        names, defaults = {*branch.config, *branch.fork}, self._run.defaults
+        """The knobs that the branch changed since it left trunk."""
+        names, defaults = {*knobs_of(branch.config), *knobs_of(branch.fork)}, self._run.defaults
         now = {name: branch.config.get(name, defaults[name]) for name in names}
         then = {name: branch.fork.get(name, defaults[name]) for name in names}
         return {name: now[name] for name in sorted(names) if now[name] != then[name]}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from metaloop.actors import changing
 from metaloop.actors.entries import BranchState, ProposalState
 from metaloop.actors.messages import Wake
 from metaloop.actors.run_context import Asked, RunContext
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.decisions import Decision, Pass, Propose
-from metaloop.vocabulary.errors import TrainerError
 from metaloop.vocabulary.organization import Member
-from metaloop.vocabulary.records import TRUNK, Cost, Experiment, Proposal, Purpose, effective
+from metaloop.vocabulary.records import TRUNK, Cost, Experiment, Proposal, Purpose
 
 PATIENCE = 5
 """Rejections in a row after which a proposer rests."""
@@ -39,7 +39,8 @@ def ask_proposers(run: RunContext, now: float, idle: int) -> None:
             break
         chosen = run.turns.first(able) if len(able) > 1 else able[0]
         ideas = tuple(run.state.ideas.values()) if run.organization.inbox else ()
-        run.ask(chosen, "propose", now, pending=run.pending(), ideas=ideas)
+        sources = run.texts(run.branch_of(chosen).config) if chosen.edits else {}
+        run.ask(chosen, "propose", now, pending=run.pending(), ideas=ideas, sources=sources)
 
 
 def _rests(run: RunContext, member: Member, now: float) -> bool:
@@ -85,6 +86,7 @@ def take_proposal(run: RunContext, asked: Asked, decision: Decision, now: float)
         screen_margin=decision.screen_margin,
         screen_keep=decision.screen_keep,
         idea=decision.idea,
+        edits=decision.edits,
     )
     state = open_proposal(run, proposal, branch, now, decision)
     if state is not None and not reviewers(run, state.proposal):
@@ -97,15 +99,12 @@ def open_proposal(
     run: RunContext, proposal: Proposal, branch: BranchState, now: float, decision: Propose | None = None
 ) -> ProposalState | None:
     """Record a proposal; ``None`` if it was rejected at once."""
-    problem = None
-    changes = proposal.changes
-    try:
-        changes = run.space.validate(proposal.changes)
-    except TrainerError as error:
-        problem = f"invalid: {error}"
-    config = effective(branch.config, changes, run.defaults)
-    problem = problem or _known(run, run.state.key_of(config), branch, proposal)
+    found = changing.validated(run, proposal, branch)
+    config = found.config
+    problem = found.problem or _known(run, run.state.key_of(config), branch, proposal)
     cost = decision.cost if decision else FREE
+    if not problem:
+        changing.write(run, found, now)
     run.record(ev.Proposed(now, proposal, config, cost))
     state = run.state.proposals[proposal.id]
     if problem:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from metaloop.actors.agenda import Agenda
@@ -15,6 +16,7 @@ from metaloop.actors.turns import Turns
 from metaloop.actors.visibility import NewsDesk
 from metaloop.files.journal import Journal
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.code import files_of, source_digest
 from metaloop.vocabulary.decisions import Observation, Question, Refuse, Steering
 from metaloop.vocabulary.models import UNLIMITED, Allowance
 from metaloop.vocabulary.organization import Member, Organization, RoleKind
@@ -46,6 +48,16 @@ class Asked(NamedTuple):
     commit: str
 
 
+class Granted(NamedTuple):
+    """What an org run may use: what thinking may cost, and the files of the target that may be edited, by path."""
+
+    allowance: Allowance = UNLIMITED
+    editable: Mapping[str, str] = MappingProxyType({})
+
+
+NOTHING_SPECIAL = Granted()
+
+
 class RunContext:
     """Shared ground of one org run's controller."""
 
@@ -56,7 +68,7 @@ class RunContext:
         seed: int,
         state: OrgState,
         journal: Journal,
-        allowance: Allowance = UNLIMITED,
+        granted: Granted = NOTHING_SPECIAL,
     ) -> None:
         self.organization = organization
         self.space = space
@@ -76,7 +88,10 @@ class RunContext:
         self.rests: dict[str, tuple[int, int]] = {}
         """Member to the number of results at its last rest, and its rests in a row without a new one."""
         self._journal = journal
-        self._allowance = allowance
+        self.rebases: dict[tuple[str, str], Any] = {}
+        """(proposal, head) to where its edits lead from there."""
+        self._granted = granted
+        self._originals: dict[str, str] = {}
         self._news = NewsDesk(organization.sharing)
         self._reborn: set[str] = {member.name for member in organization.members}
         self._asks = 0
@@ -107,7 +122,18 @@ class RunContext:
     def thought_enough(self) -> bool:
         """Whether the tokens or dollars for thinking are spent."""
         ledger = self.state.ledger
-        return self._allowance.spent(ledger.tokens, ledger.usd)
+        return self._granted.allowance.spent(ledger.tokens, ledger.usd)
+
+    def texts(self, config: Config) -> dict[str, str]:
+        """The editable files as a configuration has them, by path."""
+        changed = {path: self.state.sources[digest] for path, digest in files_of(config).items()}
+        return {**self._granted.editable, **changed}
+
+    def original_digest(self, path: str) -> str:
+        """The digest of a file as the target has it."""
+        if path not in self._originals:
+            self._originals[path] = source_digest(path, self._granted.editable[path])
+        return self._originals[path]
 
     def member(self, name: str) -> Member | None:
         """The member of that name; branches and the controller author proposals too."""

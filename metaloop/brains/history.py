@@ -81,7 +81,8 @@ class History:
         key = fingerprint(outcome.config)
         first = outcome.repeat == 0 and key not in self.made
         base = self._base_of(outcome) if outcome.changes and first else None
-        trial = self._trial(outcome, base) if outcome.changes and first else None
+        # What edits of code brought along with knobs tells nothing of the knobs.
+        trial = self._trial(outcome, base) if outcome.changes and first and not outcome.edits else None
         if outcome.bpb is None:
             self.failed.setdefault(key, set()).add(outcome.repeat)
         else:

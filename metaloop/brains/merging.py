@@ -8,6 +8,7 @@ from statistics import stdev
 
 from metaloop.brains.brain import Brain, Fingerprint, Policy, fingerprint
 from metaloop.brains.history import History
+from metaloop.vocabulary.code import lines_changed
 from metaloop.vocabulary.decisions import Judge, Observation
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.records import Candidate, Config, Outcome
@@ -18,6 +19,15 @@ CLOSING = 0.85
 
 Deltas = tuple[float, ...]
 """Paired differences in bpb, candidate minus head (of a stale candidate: minus its own base)."""
+
+
+def least_gain(candidate: Candidate, min_gain: float, gain_per_line: float) -> float:
+    """The gain asked of a candidate (bpb): every line of code that it adds, net, has to bring something of its own, and
+    what it takes away makes up for as much."""
+    if not candidate.proposal.edits:
+        return min_gain
+    added, removed = lines_changed(candidate.proposal.edits)
+    return min_gain + gain_per_line * (added - removed)
 
 
 def mean(deltas: Deltas) -> float:
@@ -64,33 +74,39 @@ class Merger:
             return self.now_or_never(candidate, deltas)
         return self.judge(candidate, deltas, observation)
 
-    def wins(self, delta: float) -> bool:
-        """Whether the difference is an improvement of at least the least."""
-        return delta < 0 and -delta >= self.policy.real("min_gain")
+    def asked(self, candidate: Candidate) -> float:
+        """The gain that is asked of it (bpb): below zero where it takes more lines of code away than such a gain is
+        worth."""
+        return least_gain(candidate, self.policy.real("min_gain"), self.policy.real("gain_per_line"))
 
-    def nearly_wins(self, delta: float) -> bool:
+    def wins(self, candidate: Candidate, delta: float) -> bool:
+        """Whether the difference is as large an improvement as is asked."""
+        least = self.asked(candidate)
+        return -delta >= least and (delta < 0 or least < 0)
+
+    def nearly_wins(self, candidate: Candidate, delta: float) -> bool:
         """Whether it misses that by no more than a near miss."""
-        return not self.wins(delta) and delta <= self.policy.real("near_miss") - self.policy.real("min_gain")
+        return not self.wins(candidate, delta) and delta <= self.policy.real("near_miss") - self.asked(candidate)
 
     def stale(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
         """The head has moved: whoever wins against its own base, or even against the new head, is trained again."""
         best = min(mean(deltas), *(candidate.deltas() or deltas))
-        if self.wins(best) and observation.budget_spent < 1.0:
+        if self.wins(candidate, best) and observation.budget_spent < 1.0:
             return Judge("retest", f"{best:+.4f} bpb, but the head has moved since")
         return Judge("discard", f"{best:+.4f} bpb, and the head has moved since")
 
     def judge(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
         """The verdict while there is budget."""
-        if self.policy.real("near_miss") > 0 and self.nearly_wins(mean(deltas)):
+        if self.policy.real("near_miss") > 0 and self.nearly_wins(candidate, mean(deltas)):
             return self.gather(candidate, deltas, observation, "near miss")
         return self.now_or_never(candidate, deltas)
 
-    def now_or_never(self, _candidate: Candidate, deltas: Deltas) -> Judge:
+    def now_or_never(self, candidate: Candidate, deltas: Deltas) -> Judge:
         """Merge or discard, on what is known."""
         delta = mean(deltas)
-        if self.wins(delta):
+        if self.wins(candidate, delta):
             return Judge("merge", f"{delta:+.4f} bpb over {len(deltas)} paired seed(s)")
-        return Judge("discard", f"{delta:+.4f} bpb; an improvement of {self.policy.real('min_gain'):g} is asked")
+        return Judge("discard", f"{delta:+.4f} bpb; an improvement of {self.asked(candidate):g} is asked")
 
     def gather(self, candidate: Candidate, deltas: Deltas, observation: Observation, what: str) -> Judge:
         """Hold the candidate until enough are held, then try them together.
@@ -126,7 +142,7 @@ class BatchMerger(Merger):
         self._history.fold(news)
 
     def judge(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
-        if not self.wins(mean(deltas)):
+        if not self.wins(candidate, mean(deltas)):
             return super().judge(candidate, deltas, observation)
         part = self._better_part(candidate, observation)
         if part is not None:
@@ -136,7 +152,7 @@ class BatchMerger(Merger):
     def stale(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
         """A stale winner needs no retest of its own: the combination is one."""
         alone = candidate.combined or candidate.proposal.purpose in ("combination", "integration")
-        if alone or observation.budget_spent >= CLOSING or not self.wins(mean(deltas)):
+        if alone or observation.budget_spent >= CLOSING or not self.wins(candidate, mean(deltas)):
             return super().stale(candidate, deltas, observation)
         return self.gather(candidate, deltas, observation, "winner on an older head")
 
@@ -163,7 +179,7 @@ class TestingMerger(Merger):
     __test__ = False  # not a test class, whatever its name tells pytest
 
     def judge(self, candidate: Candidate, deltas: Deltas, observation: Observation) -> Judge:
-        if not self.wins(mean(deltas)):
+        if not self.wins(candidate, mean(deltas)):
             return super().judge(candidate, deltas, observation)
         unscored = self.failed(observation.head.config)
         asked = len(deltas) + sum(repeat < self.policy.whole("repeats") for repeat in unscored)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
+from metaloop.vocabulary.code import FILE
 from metaloop.vocabulary.records import Config
 from metaloop.vocabulary.space import Knob, Space, Value
 
@@ -45,12 +46,16 @@ def stepped(knob: Knob, value: Value, step: float) -> Value:
 
 
 def distance(space: Space, one: Mapping[str, Value], other: Mapping[str, Value], enough: float = math.inf) -> float:
-    """Largest difference of any knob, in units of its range; 1 where a choice differs (Chebyshev distance).
+    """Largest difference of any knob, in units of its range; 1 where a choice or a file differs (Chebyshev distance).
 
     From ``enough`` on the exact distance is of no interest: any that is as large will do.
     """
     worst = 0.0
     for name in one.keys() | other.keys():
+        if name.startswith(FILE):
+            if one.get(name) != other.get(name):
+                return 1.0
+            continue
         knob = space[name]
         a, b = one.get(name, knob.default), other.get(name, knob.default)
         if a == b:

@@ -37,7 +37,7 @@ class Reviewer:
         moves = moves_between(self._space, head, proposal.changes)
         objection = (
             self._too_many(len(moves))
-            or self._was_discarded(moves, head)
+            or (None if proposal.edits else self._was_discarded(moves, head))
             or self._too_close(observation)
             or self._too_little(proposal, head)
         )

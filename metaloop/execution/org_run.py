@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from metaloop import __version__
 from metaloop.actors.controller import Controller
 from metaloop.actors.messages import Command, IdeaArrived, Message
-from metaloop.actors.run_context import RunContext
+from metaloop.actors.run_context import Granted, RunContext
 from metaloop.actors.state import OrgState, replay
 from metaloop.execution.backend import Backend, Hosting
 from metaloop.execution.research_record import ResearchRecord
@@ -57,7 +57,8 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
     died_at = max([state.now, _last_sign(folder)]) if past else 0.0
 
     def embody(state: OrgState) -> tuple[Controller, ResearchRecord]:
-        context = RunContext(terms.organization, target.space, terms.seed, state, written, terms.allowance)
+        granted = Granted(terms.allowance, target.editable_texts)
+        context = RunContext(terms.organization, target.space, terms.seed, state, written, granted)
         record = ResearchRecord(Repository(folder.repository), target, state)
         context.watch(record.take)
         context.watch(lambda event: observer(event, state))

@@ -50,6 +50,11 @@ class Target(msgspec.Struct, frozen=True):
     def space(self) -> Space:
         return Space(self.knobs)
 
+    @property
+    def editable_texts(self) -> dict[str, str]:
+        """The files that experiments may change, as the target has them, by path."""
+        return {path: self.files[path] for path in self.editable}
+
 
 class Trainer(Protocol):
     """Trains on one device, in its own process, one request after the other.

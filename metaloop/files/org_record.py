@@ -52,6 +52,11 @@ class OrgFile:
         texts = [self.document.text, *(f"{name}\n{self.roles[name].document.text}" for name in sorted(self.roles))]
         return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
+    @property
+    def edits_code(self) -> bool:
+        """Whether any of its roles may change source code."""
+        return any("Edit" in role.tools for role in self.roles.values())
+
     def kind(self, entry: MemberEntry) -> RoleKind:
         """What the members of an entry do."""
         return self.roles[entry.role].kind

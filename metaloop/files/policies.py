@@ -99,6 +99,12 @@ _MERGER = Space(
             "winners hold together as one; never (the control).",
         ),
         _real("min_gain", 0.0, (0.0, 0.05), "Least improvement over the head (bpb)."),
+        _real(
+            "gain_per_line",
+            0.0001,
+            (0.0, 0.01),
+            "Gain asked on top for every line of code that a change adds, net (bpb); lines taken away count for it.",
+        ),
         _whole("repeats", 3, (1, 8), "test: scores on paired seeds before a verdict."),
         _real("alpha", 0.1, (0.001, 0.5), "test: significance asked of the one-sided paired t test.", log=True),
         _real("near_miss", 0.0, (0.0, 0.05), "Hold changes that miss min_gain by at most this (bpb), to be combined."),
@@ -159,6 +165,7 @@ READ_BY: Mapping[RoleKind, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "reviewer": {},
         "merger": {
             "min_gain": _MERGING,
+            "gain_per_line": _MERGING,
             "repeats": ("test",),
             "alpha": ("test",),
             "near_miss": _MERGING,
@@ -172,8 +179,11 @@ READ_BY: Mapping[RoleKind, Mapping[str, tuple[str, ...]]] = MappingProxyType(
 nobody reads changes nothing."""
 
 
-def is_read(kind: RoleKind, name: str, policy: Mapping[str, Value | tuple[str, ...]]) -> bool:
-    """Whether a member with this whole policy ever looks at the entry ``name``."""
+def is_read(kind: RoleKind, name: str, policy: Mapping[str, Value | tuple[str, ...]], *, code: bool = False) -> bool:
+    """Whether a member with this whole policy ever looks at the entry ``name``; ``code``: in an organization that
+    changes source code."""
+    if name == "gain_per_line" and not code:
+        return False
     if name in ("screen_keep", "screen_margin") and not policy["screen_fraction"]:
         return False
     if name == "screen_margin" and float(policy["screen_keep"]) < 1.0:  # type: ignore[arg-type]

@@ -42,6 +42,11 @@ def files_of(config: Mapping[str, Value]) -> dict[str, str]:
     return {name[len(FILE) :]: str(value) for name, value in config.items() if name.startswith(FILE)}
 
 
+def texts_of(config: Mapping[str, Value], sources: Mapping[str, str]) -> dict[str, str]:
+    """Path to text of every file that the configuration changes; ``sources`` are texts by digest."""
+    return {path: sources[digest] for path, digest in files_of(config).items()}
+
+
 def knobs_of(config: Mapping[str, Value]) -> dict[str, Value]:
     """The configuration without its files."""
     return {name: value for name, value in config.items() if not name.startswith(FILE)}

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from metaloop.actors.messages import Ask, Decided
+from metaloop.actors.run_context import Granted
 from metaloop.files.policies import defaults
 from metaloop.meta.audit import audit
 from metaloop.vocabulary import events as ev
@@ -23,7 +24,7 @@ def member(kind: RoleKind) -> Member:
 
 def spending(allowance: Allowance) -> Driver:
     """A run whose every decision costs :data:`COST`."""
-    driver = Driver(Organization("test", "", "", (member("proposer"), member("merger"))), allowance=allowance)
+    driver = Driver(Organization("test", "", "", (member("proposer"), member("merger"))), granted=Granted(allowance))
     for actor in driver.actors.values():
         handle = actor.handle
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from metaloop.actors.controller import Controller
 from metaloop.actors.messages import Command
-from metaloop.actors.run_context import RunContext
+from metaloop.actors.run_context import Granted, RunContext
 from metaloop.actors.state import OrgState, replay
 from metaloop.execution.backend import Backend, Hosting
 from metaloop.execution.org_run import OrgRunTerms, started_event
@@ -31,7 +31,8 @@ def simulate_org(terms: OrgRunTerms, target: Target, backend: Backend) -> Simula
     journal = MemoryJournal()
 
     def embody(state: OrgState) -> Controller:
-        return Controller(RunContext(organization, target.space, terms.seed, state, journal, terms.allowance))
+        granted = Granted(terms.allowance, target.editable_texts)
+        return Controller(RunContext(organization, target.space, terms.seed, state, journal, granted))
 
     state = OrgState(teams=dict(teams))
     controller = embody(state)

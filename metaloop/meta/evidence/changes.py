@@ -213,13 +213,14 @@ def same_organization(one: OrgFile, other: OrgFile) -> bool:
 
 def _matter(organization: OrgFile) -> Organization:
     whole = organization.to_organization()
-    members = tuple(_read_part(member) for member in whole.members)
+    members = tuple(_read_part(member, organization.edits_code) for member in whole.members)
     return msgspec.structs.replace(
         whole, name="", description="", charter="", members=members, control=False, digest=""
     )
 
 
-def _read_part(member: Member) -> Member:
-    policy = {name: value for name, value in member.policy.items() if is_read(member.kind, name, member.policy)}
+def _read_part(member: Member, code: bool) -> Member:
+    read = [name for name in member.policy if is_read(member.kind, name, member.policy, code=code)]
+    policy = {name: member.policy[name] for name in read}
     prompt = "" if member.brain == "scripted" else member.prompt
     return msgspec.structs.replace(member, policy=policy, prompt=prompt)

@@ -85,6 +85,6 @@ def swap_role(draft: Draft, ground: Ground, rng: random.Random) -> Draft | None:
     index, role = rng.choice(swaps)
     swapped = draft.know(role).put(("members", index, "role"), role.name)
     for name in swapped.entries[index].get("policy") or {}:
-        if name == "strategy" or not is_read(role.kind, name, effective_policy(role)):
+        if name == "strategy" or not is_read(role.kind, name, effective_policy(role), code=True):
             swapped = swapped.drop(("members", index, "policy", name))
     return swapped

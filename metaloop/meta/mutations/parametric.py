@@ -72,7 +72,7 @@ def _member_genes(organization: OrgFile) -> Iterator[Gene]:
         policy = effective_policy(organization.roles[entry.role], entry.policy)
         for knob in POLICIES[kind]:
             value = policy[knob.name]
-            if is_read(kind, knob.name, policy) and not isinstance(value, tuple):
+            if is_read(kind, knob.name, policy, code=organization.edits_code) and not isinstance(value, tuple):
                 yield Gene(f"{label}: {knob.name}", ("members", index, "policy", knob.name), knob, value)
 
 
