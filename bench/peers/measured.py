@@ -43,7 +43,7 @@ def confirm(trunk: Sequence[tuple[str, Config]], seed: int, pairs: int, train_al
 
 def measure(events: Sequence[ev.Event], root: str, seed: int, pairs: int, train_all: TrainAll) -> OrgRunResult:
     """Confirm what the events say trunk has been, and measure it as metaloop measures an org run."""
-    confirmations = confirm(trunk_history(events, root), seed, pairs, train_all)
+    confirmations = confirm(trunk_history(events, root).commits, seed, pairs, train_all)
     return lean(measure_org_run(events, confirmations, pairs))
 
 

@@ -201,7 +201,7 @@ def _confirm(folder: RunFolder, name: str, seed: int, confirmer: Confirmer, prog
     events = journal.read(place.journal)
     trunk = trunk_history(events, replay(events).root)
     if folder.read_terms().confirm == "ends":
-        trunk = [trunk[0], *trunk[1:][-1:]]
+        trunk = trunk.ends()
     with progress.confirmation(name, seed) as on_progress:
         confirmer.confirm(place, seed, trunk, on_progress)
 

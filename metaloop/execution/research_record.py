@@ -8,6 +8,7 @@ from metaloop.actors.state import OrgState
 from metaloop.execution.trainer import Target
 from metaloop.files.repository import Change, Repository
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.code import lines_by_file, texts_of
 from metaloop.vocabulary.records import TRUNK, Config, Proposal
 from metaloop.vocabulary.space import Space, Value
 
@@ -64,7 +65,8 @@ class ResearchRecord:
             self._repository.show_trunk()
 
     def _files(self, config: Config) -> dict[str, str]:
-        return {**self._target.files, KNOBS_FILE: knobs_file(self._space, config)}
+        changed = texts_of(config, self._state.sources)
+        return {**self._target.files, **changed, KNOBS_FILE: knobs_file(self._space, config)}
 
     def _change(self, event: ev.Merged) -> Change:
         proposal = self._state.proposals[event.proposal].proposal
@@ -95,7 +97,9 @@ def _scalar(value: Value) -> str:
 
 
 def _subject(proposal: Proposal, event: ev.Merged) -> str:
-    changes = ", ".join(f"{name} = {_scalar(value)}" for name, value in sorted(proposal.changes.items()))
+    files = [f"{path} {lines}" for path, lines in lines_by_file(proposal.edits).items()]
+    knobs = [f"{name} = {_scalar(value)}" for name, value in sorted(proposal.changes.items())]
+    changes = ", ".join([*files, *knobs])
     if len(changes) > 90:
         changes = f"{changes[:80].rsplit(', ', 1)[0]}, … ({len(proposal.changes)} knobs)"
     delta = f" ({event.delta:+.4f} bpb)" if event.delta is not None else ""

@@ -13,6 +13,7 @@ from metaloop.execution.recording.design import Recorded
 from metaloop.files import journal
 from metaloop.files.run_folder import RunFolder
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.code import files_of
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 from metaloop.vocabulary.seeds import training_seed
 
@@ -62,6 +63,8 @@ def _trainings(events: Sequence[ev.Event], seed: int, index: int) -> Iterable[Re
         if not isinstance(event, ev.Finished) or not event.result.cpu_seconds:
             continue  # without processor time it is a death that the controller wrote down, no training
         experiment = experiments[event.experiment]
+        if files_of(experiment.config):
+            continue  # a surrogate knows knobs; what code does it cannot learn from
         stop = stops.get((event.experiment, event.attempt))
         request = TrainingRequest(experiment.config, training_seed(seed, experiment.repeat), stop=stop)
         yield Recorded(index, "organization", request, event.result)

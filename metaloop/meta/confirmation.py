@@ -8,12 +8,15 @@ org-run seed, and with them the baseline's trainings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from metaloop.execution.backend import Backend
 from metaloop.files.run_folder import Confirmation, OrgRunFolder, append_line, read_lines
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.code import texts_of
 from metaloop.vocabulary.records import TRUNK, Config, FinalState, TrainingRequest, TrainingResult, digest
 from metaloop.vocabulary.seeds import confirmation_seed
 
@@ -22,6 +25,18 @@ UNSEEN = ("holdout", "confirm")
 
 Key = tuple[str, int]
 """(configuration digest, training seed)"""
+
+
+class Trunk(NamedTuple):
+    """Commits with their configurations, oldest first, the baseline leading; ``sources`` are the texts of changed
+    files by digest."""
+
+    commits: list[tuple[str, Config]]
+    sources: Mapping[str, str] = MappingProxyType({})
+
+    def ends(self) -> Trunk:
+        """The baseline and the last commit alone."""
+        return Trunk([self.commits[0], *self.commits[1:][-1:]], self.sources)
 
 
 @dataclass(frozen=True)
@@ -48,10 +63,10 @@ class Confirmer:
         self,
         folder: OrgRunFolder,
         seed: int,
-        trunk: list[tuple[str, Config]],
+        trunk: Trunk,
         on_progress: Callable[[int, int], None],
     ) -> None:
-        """Train what is missing for ``trunk`` (commits, oldest first, the baseline leading) and append the results.
+        """Train what is missing for ``trunk`` and append the results.
 
         ``on_progress`` is called with how many trainings are done and how many there are.
         """
@@ -59,7 +74,7 @@ class Confirmer:
         due = [
             _Due(commit, config, pair, confirmation_seed(seed, pair))
             for pair in range(self._pairs)
-            for commit, config in trunk
+            for commit, config in trunk.commits
             if (commit, pair) not in done
         ]
         fresh = list({d.key: d for d in due if d.key not in self._known}.values())
@@ -67,7 +82,9 @@ class Confirmer:
             if item.key in self._known:
                 known = self._known[item.key]
                 self._write(folder, item, known.state, known.bpb, seconds=0.0)
-        requests = [TrainingRequest(d.config, d.seed, score_on=UNSEEN) for d in fresh]
+        requests = [
+            TrainingRequest(d.config, d.seed, score_on=UNSEEN, code=texts_of(d.config, trunk.sources)) for d in fresh
+        ]
         finished = 0
 
         def take(index: int, result: TrainingResult) -> None:
@@ -91,7 +108,9 @@ class Confirmer:
         append_line(folder.confirmations, own)
 
 
-def trunk_history(events: Iterable[ev.Event], root: str) -> list[tuple[str, Config]]:
-    """Every commit that trunk has been at, with its configuration, oldest first; the baseline is the first."""
+def trunk_history(events: Iterable[ev.Event], root: str) -> Trunk:
+    """Every commit that trunk has been at."""
+    events = list(events)
     merged = [(e.commit, e.config) for e in events if isinstance(e, ev.Merged) and e.branch == TRUNK]
-    return [(root, {}), *merged]
+    sources = {e.digest: e.text for e in reversed(events) if isinstance(e, ev.SourceWritten)}
+    return Trunk([(root, {}), *merged], sources)

@@ -62,7 +62,7 @@ def confirm_merges(events: Sequence[ev.Event], scores: Scores) -> tuple[Confirme
     """Every merge on trunk with what confirmation found about it."""
     merges = trunk_merges(events)
     root = root_commit(merges, scores)
-    changes = {event.proposal.id: event.proposal.changes for event in events if isinstance(event, ev.Proposed)}
+    changes = {event.proposal.id: event.proposal.described for event in events if isinstance(event, ev.Proposed)}
     return tuple(_confirm(merge, root or "", changes.get(merge.proposal, {}), scores) for merge in merges)
 
 

@@ -125,13 +125,13 @@ def lines_changed(edits: Iterable[Edit]) -> tuple[int, int]:
     return added, removed
 
 
-def told(edits: Sequence[Edit]) -> str:
-    """``nanogpt/model.py +3 -1``: what the edits do, file by file, from the edits themselves."""
-    parts = []
+def lines_by_file(edits: Sequence[Edit]) -> dict[str, str]:
+    """``{nanogpt/model.py: +3 -1}``: what the edits do, file by file, from the edits themselves."""
+    found = {}
     for path in dict.fromkeys(edit.path for edit in edits):
         added, removed = lines_changed(edit for edit in edits if edit.path == path)
-        parts.append(f"{path} +{added} -{removed}")
-    return ", ".join(parts)
+        found[path] = f"+{added} -{removed}"
+    return found
 
 
 def _quoted(passage: str) -> str:

@@ -37,6 +37,10 @@ class ModelCard(msgspec.Struct, frozen=True):
     knobs_shown: Annotated[
         int, Meta(ge=0, le=100, description="Knobs that a proposer is offered at a time, in turns; 0: all.")
     ] = 0
+    edits_shown: Annotated[
+        int,
+        Meta(ge=0, le=100, description="Ready-made edits of code that are offered, in turns; 0: free."),
+    ] = 0
     text_chars: Annotated[int, Meta(ge=0, le=10_000, description="Most characters of a reason; 0: no limit.")] = 0
     latency_s: Annotated[float, Meta(ge=0, le=600, description="Simulated time: seconds before the first token.")] = 1.0
     tokens_per_s: Annotated[float, Meta(ge=0.1, le=1e6, description="Simulated time: tokens written a second.")] = 50.0

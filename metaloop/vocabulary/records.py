@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from metaloop.vocabulary.code import Edit
+from metaloop.vocabulary.code import Edit, lines_by_file
 from metaloop.vocabulary.space import Value
 
 Config = dict[str, Value]
@@ -134,6 +134,12 @@ class Proposal(msgspec.Struct, frozen=True):
     parts: tuple[str, ...] = ()
     idea: str | None = None
     edits: tuple[Edit, ...] = ()
+
+    @property
+    def described(self) -> Config:
+        """What it does, from what it does and not from what is said of it: knobs with their values, files with the
+        lines that come and go."""
+        return {**self.changes, **lines_by_file(self.edits)}
 
 
 class Experiment(msgspec.Struct, frozen=True):

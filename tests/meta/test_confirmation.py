@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from metaloop.files.run_folder import Confirmation, OrgRunFolder, read_lines
-from metaloop.meta.confirmation import UNSEEN, Confirmer
+from metaloop.meta.confirmation import UNSEEN, Confirmer, Trunk
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 from metaloop.vocabulary.seeds import confirmation_seed
 from tests.driver import score
@@ -31,7 +31,7 @@ class Counting:
 
 
 def confirm(backend: Counting, folder: OrgRunFolder, known: list[Confirmation]) -> list[Confirmation]:
-    Confirmer(backend, 2, known).confirm(folder, 3, TRUNK, lambda *_: None)  # type: ignore[arg-type]
+    Confirmer(backend, 2, known).confirm(folder, 3, Trunk(TRUNK), lambda *_: None)  # type: ignore[arg-type]
     return read_lines(folder.confirmations, Confirmation)
 
 

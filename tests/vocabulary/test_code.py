@@ -12,9 +12,9 @@ from metaloop.vocabulary.code import (
     edits_between,
     files_of,
     knobs_of,
+    lines_by_file,
     lines_changed,
     source_digest,
-    told,
 )
 from metaloop.vocabulary.errors import EditError
 
@@ -71,7 +71,7 @@ def test_files_and_knobs_of_a_configuration() -> None:
 def test_what_edits_come_to_is_read_off_them() -> None:
     edits = (Edit("m.py", "a\nb\n", "a\nc\nd\n"), Edit("n.py", "x\n", ""))
     assert lines_changed(edits) == (2, 2)
-    assert told(edits) == "m.py +2 -1, n.py +0 -1"
+    assert lines_by_file(edits) == {"m.py": "+2 -1", "n.py": "+0 -1"}
 
 
 LINES = st.lists(st.sampled_from(["a", "b", "c", "    d", ""]), max_size=12).map("\n".join)

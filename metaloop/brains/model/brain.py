@@ -10,7 +10,8 @@ import msgspec
 from metaloop.brains.brain import Policy
 from metaloop.brains.directing import steered_by
 from metaloop.brains.model.chat import Answer, Chat, Message, room_beside
-from metaloop.brains.model.prompt import HOW, render
+from metaloop.brains.model.code import offers
+from metaloop.brains.model.prompt import HOW, Offer, render
 from metaloop.brains.model.reply import Rules, read
 from metaloop.brains.model.schema import schema
 from metaloop.brains.model.transcript import Exchange, Transcripts, identity
@@ -53,9 +54,9 @@ class ModelBrain:
     def decide(self, observation: Observation) -> Decision:
         self._history += observation.news
         knobs = self._knobs(observation)
-        rules = self._rules(knobs)
+        rules = self._rules(knobs, observation)
         asked = schema(observation, rules, self._card)
-        messages = self._messages(observation, knobs, asked)
+        messages = self._messages(observation, rules, asked)
         exchange = self._transcripts.recall(observation.index, identity(messages))
         if exchange is None:
             exchange = self._converse(observation, messages, asked, rules)
@@ -73,12 +74,13 @@ class ModelBrain:
         first = observation.index * shown
         return [knobs[(first + place) % len(knobs)] for place in range(shown)]
 
-    def _messages(self, observation: Observation, knobs: Sequence[Knob], asked: dict[str, Any]) -> list[Message]:
+    def _messages(self, observation: Observation, rules: Rules, asked: dict[str, Any]) -> list[Message]:
         shape = (
             "" if self._card.reply_format == "schema" else f" Its JSON schema: {msgspec.json.encode(asked).decode()}"
         )
         system = f"{self._member.prompt.strip()}\n\n{HOW}{shape}"
-        asked_about = render(observation, self._history, knobs, self._proposers, room_beside(self._card, system))
+        offer = Offer(rules.space.knobs, self._proposers, rules.offers)
+        asked_about = render(observation, self._history, offer, room_beside(self._card, system))
         return [Message("system", system), Message("user", asked_about)]
 
     def _converse(
@@ -118,17 +120,20 @@ class ModelBrain:
         card = self._card
         return sum(card.latency_s + answer.reply_tokens / card.tokens_per_s for answer in answers)
 
-    def _rules(self, knobs: Sequence[Knob]) -> Rules:
+    def _rules(self, knobs: Sequence[Knob], observation: Observation) -> Rules:
         policy, kind = self._policy, self._member.kind
         space = Space(tuple(knobs))
         if kind == "proposer":
+            shown = observation.sources and self._card.edits_shown
             look = (policy.real("screen_fraction"), policy.real("screen_margin"), policy.real("screen_keep"))
-            return Rules(space, screening=look)
+            ready = offers(observation.sources, self._card.edits_shown, observation.index) if shown else ()
+            return Rules(space, screening=look, offers=ready)
         if kind == "merger":
             strategy = policy.word("strategy")
             return Rules(
                 space,
                 min_gain=None if strategy == "never" else policy.real("min_gain"),
+                gain_per_line=policy.real("gain_per_line"),
                 test=(policy.whole("repeats"), policy.real("alpha")) if strategy == "test" else None,
                 trust_stale=policy.word("on_stale") == "trust",
             )

@@ -7,14 +7,22 @@ prompt would be too long: the oldest outcomes go first, and what went is said in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from metaloop.brains.model.code import block, offered, shown
+from metaloop.vocabulary.code import Edit, lines_by_file
 from metaloop.vocabulary.decisions import Observation
-from metaloop.vocabulary.records import Candidate, Config, Idea, Outcome
+from metaloop.vocabulary.records import Candidate, Config, Idea, Outcome, Proposal
 from metaloop.vocabulary.space import Knob
 
 MOST_IDEA = 600
 """Characters of an idea's text that are shown."""
 MOST_PENDING = 8
+MOST_WHY = 160
+MOST_EDIT = 160
+"""Characters of an edit that are shown in the list of what was tried."""
+MOST_BLOCKS = 6000
+"""Characters of a proposal's edits that a reviewer or merger is shown."""
 
 HOW = """# How to answer
 
@@ -29,19 +37,27 @@ ASKED = {
 }
 
 
-def render(
-    observation: Observation, history: Sequence[Outcome], knobs: Sequence[Knob], proposers: Sequence[str], room: int
-) -> str:
+class Offer(NamedTuple):
+    """What the answer may be made of: the knobs that may be changed, whom a director steers, the edits of code that are
+    offered ready-made (none: the model writes its own)."""
+
+    knobs: Sequence[Knob]
+    proposers: Sequence[str] = ()
+    edits: Sequence[Edit] = ()
+
+
+def render(observation: Observation, history: Sequence[Outcome], offer: Offer, room: int) -> str:
     """The question with everything that belongs to it, in at most ``room`` characters if history can make it so.
 
-    ``knobs`` are those that may be changed, ``proposers`` those whom a director steers; ``history`` is all that the
-    member was ever told, oldest first.
+    ``history`` is all that the member was ever told, oldest first.
     """
+    knobs, proposers = offer.knobs, offer.proposers
     head = _standing(observation)
     about = [
         part
         for part in (
             _knobs(knobs, observation.head.config) if observation.question == "propose" else "",
+            _code(observation, offer.edits, room),
             _steered(knobs, proposers) if observation.question == "standup" else "",
             _pending(observation.pending),
             _ideas(observation.ideas),
@@ -104,11 +120,22 @@ def _history(history: Sequence[Outcome], room: int) -> str:
 
 
 def _outcome(outcome: Outcome) -> str:
-    what = config(outcome.changes) or "the head itself"
+    what = _change(outcome) or "the head itself"
     if outcome.bpb is None:
-        return f"- {outcome.experiment} {what}: {outcome.state}, no score"
+        why = f" ({' '.join(outcome.message.split())[:MOST_WHY]})" if outcome.message else ""
+        return f"- {outcome.experiment} {what}: {outcome.state}, no score{why}"
     delta = "" if outcome.delta is None else f" ({outcome.delta:+.4f})"
     return f"- {outcome.experiment} {what}: {outcome.bpb:.4f}{delta}"
+
+
+def _change(outcome: Outcome) -> str:
+    """Knobs and edits, the edits in full where they are short."""
+    parts = [config(outcome.changes)] if outcome.changes else []
+    for edit in outcome.edits:
+        short = len(edit.find) + len(edit.replace) <= MOST_EDIT
+        both = f"`{' '.join(edit.find.split())}` became `{' '.join(edit.replace.split())}`"
+        parts.append(f"{edit.path}: {both}" if short else f"{edit.path} {lines_by_file((edit,))[edit.path]}")
+    return ", ".join(parts)
 
 
 def _knobs(knobs: Sequence[Knob], head: Config) -> str:
@@ -122,6 +149,12 @@ def _range(knob: Knob) -> str:
     if not knob.numeric:
         return " | ".join(_value(choice) for choice in knob.choices)
     return f"{knob.low:g} to {knob.high:g}" + (", log scale" if knob.log else "")
+
+
+def _code(observation: Observation, edits: Sequence[Edit], room: int) -> str:
+    if not observation.sources:
+        return ""
+    return offered(edits) if edits else shown(observation.sources, room)
 
 
 def _steered(knobs: Sequence[Knob], proposers: Sequence[str]) -> str:
@@ -155,9 +188,15 @@ def _proposal(observation: Observation) -> str:
         return ""
     predicted = "nothing" if proposal.predicted_delta is None else f"{proposal.predicted_delta:+.4f} bpb"
     return (
-        f"## The proposal\n\n- {proposal.id} by {proposal.author}: {config(proposal.changes)}\n"
+        f"## The proposal\n\n- {proposal.id} by {proposal.author}: {_proposed(proposal)}\n"
         f'- its hypothesis: "{" ".join(proposal.hypothesis.split())[:MOST_IDEA]}"\n- its author predicts {predicted}'
     )
+
+
+def _proposed(proposal: Proposal) -> str:
+    """Knobs in a line, edits as blocks below it."""
+    blocks = "".join(f"\n\n{block(edit)}" for edit in proposal.edits)[:MOST_BLOCKS]
+    return config(proposal.described) + (f"{blocks}\n" if blocks else "")
 
 
 def _candidates(observation: Observation) -> str:
@@ -172,6 +211,6 @@ def _candidate(candidate: Candidate) -> str:
     stale = "; the head has moved since it was made" if candidate.stale else ""
     scores = ", ".join(f"{score:.4f} (seed {repeat})" for repeat, score in sorted(candidate.scores.items()))
     return (
-        f"{candidate.proposal.id} by {candidate.proposal.author}: {config(candidate.proposal.changes)}; scores "
+        f"{candidate.proposal.id} by {candidate.proposal.author}: {_proposed(candidate.proposal)}; scores "
         f"{scores or 'none'}; against the head {deltas}{stale}"
     )

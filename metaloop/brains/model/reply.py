@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from metaloop.brains.merging import one_sided_p
+from metaloop.brains.merging import least_gain, one_sided_p
 from metaloop.brains.model.chat import UNREADABLE
+from metaloop.vocabulary.code import MOST_EDITS, Edit, apply_edits, source_digest
 from metaloop.vocabulary.decisions import (
     Decision,
     Judge,
@@ -23,7 +25,7 @@ from metaloop.vocabulary.decisions import (
     StandUp,
     Steering,
 )
-from metaloop.vocabulary.errors import TrainerError
+from metaloop.vocabulary.errors import EditError, TrainerError
 from metaloop.vocabulary.records import Candidate, Cost
 from metaloop.vocabulary.space import Space
 
@@ -48,6 +50,20 @@ class ProposeReply(msgspec.Struct, frozen=True):
     changes: Annotated[list[Change], Meta(description="Only what differs from the head; empty: nothing to propose.")]
     predicted_delta: Annotated[float, Meta(description="Expected bpb minus the head's; negative is better.")]
     idea: Annotated[str | None, Meta(description="Id of the idea that it follows, if any.")]
+
+
+class EditReply(msgspec.Struct, frozen=True):
+    """One passage of a file and what takes its place."""
+
+    path: str
+    find: Annotated[str, Meta(description="Copied from the file, exactly; it occurs there once.")]
+    replace: str
+
+
+class ProposeCodeReply(ProposeReply, frozen=True):
+    """A change set of knobs, code, or both; none of either to propose nothing now."""
+
+    edits: Annotated[list[EditReply], Meta(description="Edits of the code, in order; each sees the one before it.")]
 
 
 class ReviewReply(msgspec.Struct, frozen=True):
@@ -86,17 +102,20 @@ class Rules:
     """What binds an answer whatever a model says: the knobs that may be changed, and the member's policy.
 
     ``screening``: fraction, margin and share to keep of the early look at a training. ``min_gain`` (bpb): no merge
-    below it; ``None``: no merge at all. ``test``: repeats and alpha of the one-sided paired t test that a merge must
-    pass, where the policy asks for one. ``trust_stale``: a winner over an older head may be merged as it is.
-    ``proposers``: whom a director may steer.
+    below it; ``None``: no merge at all; ``gain_per_line`` comes on top for every line of code added, net. ``test``:
+    repeats and alpha of the one-sided paired t test that a merge must pass, where the policy asks for one.
+    ``trust_stale``: a winner over an older head may be merged as it is. ``proposers``: whom a director may steer.
+    ``offers``: the edits of code that may be chosen, where a model does not write its own.
     """
 
     space: Space
     screening: tuple[float, float, float] = (0.0, 0.0, 1.0)
     min_gain: float | None = 0.0
+    gain_per_line: float = 0.0
     test: tuple[int, float] | None = None
     trust_stale: bool = True
     proposers: tuple[str, ...] = ()
+    offers: tuple[Edit, ...] = ()
 
 
 REPLIES: dict[Question, type[msgspec.Struct]] = {
@@ -107,10 +126,17 @@ REPLIES: dict[Question, type[msgspec.Struct]] = {
 }
 
 
+def reply_type(observation: Observation) -> type[msgspec.Struct]:
+    """What is answered; who is shown code may edit it."""
+    if observation.question == "propose" and observation.sources:
+        return ProposeCodeReply
+    return REPLIES[observation.question]
+
+
 def read(text: str, observation: Observation, rules: Rules, cost: Cost) -> Decision | str:
     """The decision that a model's text is, or what is wrong with it."""
     try:
-        reply = msgspec.json.decode(_object(text), type=REPLIES[observation.question])
+        reply = msgspec.json.decode(_object(text), type=reply_type(observation))
     except UNREADABLE as error:
         return f"it is not the JSON that was asked for: {error}"
     if isinstance(reply, ProposeReply):
@@ -130,7 +156,8 @@ def _object(text: str) -> str:
 
 
 def _propose(reply: ProposeReply, observation: Observation, rules: Rules, cost: Cost) -> Propose | Pass | str:
-    if not reply.changes:
+    edits = tuple(Edit(e.path, e.find, e.replace) for e in reply.edits) if isinstance(reply, ProposeCodeReply) else ()
+    if not reply.changes and not edits:
         return Pass(_kept(reply.hypothesis) or "nothing to propose", cost)
     if len(reply.changes) > MOST_CHANGES:
         return f"it changes {len(reply.changes)} knobs, at most {MOST_CHANGES} are allowed"
@@ -142,6 +169,8 @@ def _propose(reply: ProposeReply, observation: Observation, rules: Rules, cost: 
         changes = rules.space.validate({change.knob: change.value for change in reply.changes})
     except TrainerError as error:
         return str(error)
+    if edits and (against := no_edit(edits, observation.sources)):
+        return against
     if reply.idea is not None and reply.idea not in {idea.id for idea in observation.ideas}:
         return f"there is no idea {reply.idea!r}; idea must be null or one of those that are listed"
     fraction, margin, keep = rules.screening
@@ -154,7 +183,21 @@ def _propose(reply: ProposeReply, observation: Observation, rules: Rules, cost: 
         screen_keep=keep,
         idea=reply.idea,
         cost=cost,
+        edits=edits,
     )
+
+
+def no_edit(edits: tuple[Edit, ...], sources: Mapping[str, str]) -> str | None:
+    """Why the edits cannot be made."""
+    if len(edits) > MOST_EDITS:
+        return f"it makes {len(edits)} edits, at most {MOST_EDITS} are allowed"
+    try:
+        changed = apply_edits(sources, edits)
+        for path, text in changed.items():
+            source_digest(path, text)
+    except EditError as error:
+        return str(error)
+    return None if changed else "its edits change nothing"
 
 
 def combinable(observation: Observation) -> list[str]:
@@ -201,9 +244,10 @@ def no_merge(candidate: Candidate, rules: Rules) -> str | None:
         return "your policy is to train it again where the head has moved: retest, or discard"
     deltas = candidate.base_deltas() if candidate.stale else candidate.deltas()
     gain = -math.fsum(deltas) / len(deltas) if deltas else None
-    if gain is None or gain < rules.min_gain or gain <= 0:
+    least = least_gain(candidate, rules.min_gain, rules.gain_per_line)
+    if gain is None or gain < least or (gain <= 0 and least >= 0):
         found = "has no score to compare" if gain is None else f"gains {gain:+.4f} bpb"
-        return f"your policy asks for a gain of at least {rules.min_gain:g} bpb, the candidate {found}"
+        return f"your policy asks for a gain of at least {least:g} bpb, the candidate {found}"
     if rules.test is None:
         return None
     repeats, alpha = rules.test

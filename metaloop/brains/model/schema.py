@@ -6,11 +6,13 @@ member's policy allow. Many servers ignore bounds, so that every reply is checke
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from metaloop.brains.model.reply import MOST_REPEATS, REPLIES, Rules, combinable, no_merge, single
+from metaloop.brains.model.reply import MOST_REPEATS, Rules, combinable, no_merge, reply_type, single
+from metaloop.vocabulary.code import MOST_EDITS, Edit
 from metaloop.vocabulary.decisions import Observation
 from metaloop.vocabulary.models import ModelCard
 from metaloop.vocabulary.space import Knob, Value
@@ -24,13 +26,15 @@ def schema(observation: Observation, rules: Rules, card: ModelCard) -> dict[str,
     What the question and the member's policy rule out is no choice. What a small model needs, its card says: few values
     of a number, evenly on its own scale, one change at a time, short texts.
     """
-    made, parts = msgspec.json.schema_components([REPLIES[observation.question]])
+    made, parts = msgspec.json.schema_components([reply_type(observation)])
     plain: dict[str, Any] = _strict(made[0], parts)
     fields = plain["properties"]
     if observation.question == "propose":
         fields["changes"]["items"] = {"anyOf": [_change(knob, card.values_shown) for knob in rules.space.knobs]}
         if card.values_shown:
             fields["changes"]["maxItems"] = 1
+        if observation.sources:
+            fields["edits"] |= _edits(observation.sources, rules.offers)
         ideas = [idea.id for idea in observation.ideas]
         fields["idea"] = {"type": ["string", "null"], "enum": [*ideas, None]} if ideas else {"type": "null"}
     elif observation.question == "judge":
@@ -46,6 +50,19 @@ def schema(observation: Observation, rules: Rules, card: ModelCard) -> dict[str,
         if card.text_chars and name in fields:
             fields[name]["maxLength"] = card.text_chars
     return plain
+
+
+def _edits(sources: Mapping[str, str], offers: Sequence[Edit]) -> dict[str, Any]:
+    """Edits of the files that are shown; of those that are offered, one."""
+    if offers:
+        chosen = [
+            closed({name: {"type": "string", "enum": [value]} for name, value in msgspec.structs.asdict(edit).items()})
+            for edit in offers
+        ]
+        return {"maxItems": 1, "items": {"anyOf": chosen}}
+    text = {"type": "string"}
+    path = {"type": "string", "enum": list(sources)}
+    return {"maxItems": MOST_EDITS, "items": closed({"path": path, "find": text, "replace": text})}
 
 
 def _verdicts(observation: Observation, rules: Rules) -> list[str]:

@@ -44,7 +44,7 @@ class Training:
 
     @property
     def changes(self) -> Config:
-        return self.proposal.changes if self.proposal else {}
+        return self.proposal.described if self.proposal else {}
 
     @property
     def author(self) -> str:
