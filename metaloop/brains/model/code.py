@@ -52,9 +52,11 @@ def _constants(path: str, text: str) -> Iterator[Edit]:
     """Every floating-point constant doubled and halved; the passage is its line, where that is unique."""
     lines = text.splitlines(keepends=True)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type != tokenize.NUMBER or not _is_real(token.string) or not float(token.string):
+            continue
         row, column = token.start
         line = lines[row - 1]
-        if token.type != tokenize.NUMBER or not _is_real(token.string) or text.count(line) != 1:
+        if text.count(line) != 1:
             continue
         for factor in FACTORS:
             value = f"{float(token.string) * factor:g}"
