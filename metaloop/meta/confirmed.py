@@ -9,7 +9,7 @@ from metaloop.files.run_folder import Confirmation
 from metaloop.meta.results import ConfirmedMerge, CurvePointGain
 from metaloop.meta.statistics import t_interval, t_test_below
 from metaloop.vocabulary import events as ev
-from metaloop.vocabulary.records import TRUNK, Config
+from metaloop.vocabulary.records import TRUNK, Proposal
 
 SPLIT = "confirm"
 """The split that is reported; nothing, not even the meta-loop's selection, has looked at it."""
@@ -62,11 +62,11 @@ def confirm_merges(events: Sequence[ev.Event], scores: Scores) -> tuple[Confirme
     """Every merge on trunk with what confirmation found about it."""
     merges = trunk_merges(events)
     root = root_commit(merges, scores)
-    changes = {event.proposal.id: event.proposal.described for event in events if isinstance(event, ev.Proposed)}
-    return tuple(_confirm(merge, root or "", changes.get(merge.proposal, {}), scores) for merge in merges)
+    proposals = {event.proposal.id: event.proposal for event in events if isinstance(event, ev.Proposed)}
+    return tuple(_confirm(merge, root or "", proposals.get(merge.proposal), scores) for merge in merges)
 
 
-def _confirm(merge: ev.Merged, root: str, changes: Config, scores: Scores) -> ConfirmedMerge:
+def _confirm(merge: ev.Merged, root: str, proposal: Proposal | None, scores: Scores) -> ConfirmedMerge:
     deltas = list(scores.differences(merge.commit, merge.parent).values())
     estimate = t_interval(deltas)
     gains = list(scores.differences(root, merge.commit).values())
@@ -77,7 +77,8 @@ def _confirm(merge: ev.Merged, root: str, changes: Config, scores: Scores) -> Co
         proposal=merge.proposal,
         author=merge.author,
         actor=merge.actor,
-        changes=changes,
+        changes=proposal.described if proposal else {},
+        edits=proposal.edits if proposal else (),
         gpu_hours=merge.spent_s / 3600,
         delta=merge.delta,
         ci95=merge.ci95,

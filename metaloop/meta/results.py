@@ -10,6 +10,7 @@ import msgspec
 
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.waiting import Waiting
+from metaloop.vocabulary.code import Edit
 from metaloop.vocabulary.records import Config
 
 
@@ -44,6 +45,7 @@ class ConfirmedMerge(msgspec.Struct, frozen=True):
     trunk_gain: float | None
     false_merge: bool
     proven: bool
+    edits: tuple[Edit, ...] = ()
 
 
 class OrgRunResult(msgspec.Struct, frozen=True):

@@ -134,6 +134,12 @@ def lines_by_file(edits: Sequence[Edit]) -> dict[str, str]:
     return found
 
 
+def diff_lines(edit: Edit) -> list[str]:
+    """An edit as a reader sees it: what goes (``- ``), what stays and what comes (``+ ``), line by line."""
+    old, new = edit.find.splitlines(), edit.replace.splitlines()
+    return [line.rstrip("\n") for line in difflib.ndiff(old, new) if not line.startswith("?")]
+
+
 def _quoted(passage: str) -> str:
     line = " ".join(passage.split())
     return repr(line if len(line) <= LONGEST_QUOTE else f"{line[:LONGEST_QUOTE]}…")

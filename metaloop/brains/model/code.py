@@ -10,7 +10,7 @@ import io
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 
-from metaloop.vocabulary.code import Edit
+from metaloop.vocabulary.code import Edit, diff_lines
 
 FACTORS = (0.5, 2.0)
 CODE_SHARE = 0.7
@@ -69,7 +69,6 @@ def _is_real(literal: str) -> bool:
 
 
 def block(edit: Edit) -> str:
-    """An edit as a reader sees it: what goes and what comes, line by line."""
-    gone = "\n".join(f"- {line}" for line in edit.find.splitlines())
-    come = "\n".join(f"+ {line}" for line in edit.replace.splitlines())
-    return f"{edit.path}\n```diff\n{gone}\n{come}\n```"
+    """An edit as a reader sees it."""
+    lines = "\n".join(diff_lines(edit))
+    return f"{edit.path}\n```diff\n{lines}\n```"

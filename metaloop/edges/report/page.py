@@ -13,6 +13,7 @@ from metaloop.edges.report.svg import tag
 from metaloop.edges.report.timeline import WHY, timeline_chart
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.results import ConfirmedMerge, OrganizationResult, OrgRunResult, Results
+from metaloop.vocabulary.code import diff_lines
 
 Cell = tuple[str, str]
 """Class and inner HTML of a table cell."""
@@ -25,7 +26,7 @@ LEGEND = (
     ("false", '<circle cx="7" cy="7" r="5" class="false"/>', "merged, and not borne out by confirmation"),
     ("discarded", '<circle cx="7" cy="7" r="3.2" class="discarded"/>', "discarded, or still to be judged"),
     ("incumbent", '<circle cx="7" cy="7" r="4.5" class="incumbent"/>', "the head itself"),
-    ("failed", '<path d="M3 3L11 11M3 11L11 3" class="failed"/>', "diverged or crashed (no score)"),
+    ("failed", '<path d="M3 3L11 11M3 11L11 3" class="failed"/>', "diverged, crashed or caught cheating (no score)"),
     ("stopped", '<path d="M3 3L11 11M3 11L11 3" class="stopped"/>', "screened out"),
     ("best", '<path d="M0 7H14" class="best"/>', "best kept so far"),
 )
@@ -247,6 +248,14 @@ def _record(run: OrgRunResult) -> str:
     return _table(headings, (_record_row(merge) for merge in run.merge_records))
 
 
+def _diff(merge: ConfirmedMerge) -> str:
+    """The code that a merge changed, to be unfolded."""
+    if not merge.edits:
+        return ""
+    blocks = [f"{edit.path}\n" + "\n".join(diff_lines(edit)) for edit in merge.edits]
+    return tag("details", tag("summary", "code") + tag("pre", escape("\n\n".join(blocks))))
+
+
 def _record_row(merge: ConfirmedMerge) -> list[Cell]:
     repeats = "1 seed" if merge.repeats == 1 else f"{merge.repeats} seeds"
     measured = f"{signed(merge.delta)}<br>{tag('span', interval(merge.ci95) or repeats, class_='soft')}"
@@ -257,7 +266,7 @@ def _record_row(merge: ConfirmedMerge) -> list[Cell]:
     confirmed = "not yet" if merge.confirmed_delta is None else signed(merge.confirmed_delta) + badge
     return [
         ("", f"{merge.gpu_hours:.4f}"),
-        ("prose", escape(describe(merge.changes, 8))),
+        ("prose", escape(describe(merge.changes, 8)) + _diff(merge)),
         ("", measured),
         ("", f"{confirmed}<br>{tag('span', interval(merge.confirmed_ci95), class_='soft')}"),
         ("", signed(merge.trunk_gain)),

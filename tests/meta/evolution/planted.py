@@ -11,6 +11,7 @@ import msgspec
 
 from metaloop.files.org_file import read_organization
 from metaloop.files.org_record import OrgFile
+from metaloop.files.policies import is_read
 from metaloop.files.role_file import effective_policy, load_library
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.evolution.evolve import Evolution
@@ -94,7 +95,10 @@ class Formula:
 
 def _luck(organization: OrgFile) -> str:
     """As in the simulator, luck follows from what the members are called and do, not from the organization's name."""
-    members = [(m.name, sorted(map(str, m.policy.items()))) for m in organization.to_organization().members]
+    members = [
+        (m.name, sorted(str(item) for item in m.policy.items() if is_read(m.kind, item[0], m.policy)))
+        for m in organization.to_organization().members
+    ]
     return hashlib.sha256(str(members).encode()).hexdigest()
 
 
