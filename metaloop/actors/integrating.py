@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from metaloop.actors import changing, judging
+from metaloop.actors import changing, following_up, judging
 from metaloop.actors.entries import BranchState
 from metaloop.actors.run_context import RunContext
 from metaloop.vocabulary import events as ev
@@ -57,8 +57,8 @@ class Integrator:
             judging.restart_branch(self._run, branch.name, now)
         elif offer.key not in self._run.state.live:
             # The same configuration may be on its way elsewhere; then its score will do for both.
-            change = judging.Change(offer.changes, offer.edits)
-            judging.follow_up(self._run, change, trunk, ("integration", branch.name), now)
+            change = following_up.Change(offer.changes, offer.edits)
+            following_up.follow_up(self._run, change, trunk, ("integration", branch.name), now)
 
     def _of(self, branch: BranchState, trunk: BranchState) -> Offer:
         """The branch's offer, worked out anew only where one of the two has moved: it is asked for at every message."""
