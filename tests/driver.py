@@ -30,6 +30,7 @@ from metaloop.actors.run_context import NOTHING_SPECIAL, Granted, RunContext
 from metaloop.actors.state import OrgState, replay
 from metaloop.files.journal import MemoryJournal
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.models import NO_MODELS, ThinkingTerms
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.records import CurvePoint, TrainingRequest, TrainingResult
 from metaloop.vocabulary.seeds import python_stream
@@ -94,6 +95,7 @@ class Driver:
     faults: Faults = field(default_factory=Faults)
     think_s: float = 0.001
     granted: Granted = NOTHING_SPECIAL
+    thinking: ThinkingTerms = NO_MODELS
 
     def __post_init__(self) -> None:
         self.journal = MemoryJournal()
@@ -110,7 +112,8 @@ class Driver:
         context = RunContext(self.organization, SPACE, self.seed, self.state, self.journal, self.granted)
         self.controller = Controller(context)
         self.actors = {
-            m.name: RoleActor(m, SPACE, self.seed, self.organization.members) for m in self.organization.members
+            m.name: RoleActor(m, SPACE, self.seed, self.organization.members, self.thinking)
+            for m in self.organization.members
         }
 
     def start(self) -> None:

@@ -39,7 +39,8 @@ def ask_proposers(run: RunContext, now: float, idle: int) -> None:
             break
         chosen = run.turns.first(able) if len(able) > 1 else able[0]
         ideas = tuple(run.state.ideas.values()) if run.organization.inbox else ()
-        sources = run.texts(run.branch_of(chosen).config) if chosen.edits else {}
+        reads = chosen.edits and chosen.brain != "scripted"
+        sources = run.texts(run.branch_of(chosen).config) if reads else {}
         run.ask(chosen, "propose", now, pending=run.pending(), ideas=ideas, sources=sources)
 
 

@@ -15,19 +15,20 @@ from metaloop.edges.local_model import NAME, local_model
 from metaloop.edges.outcome import where_to_look
 from metaloop.files.run_folder import RunFolder
 
-ORGANIZATION = "trio"
-"""One of each kind, so that every question is asked and every member keeps its prompt in the model's cache."""
+ORGANIZATION = "quartet"
+"""Knobs and code are proposed, reviewed and merged; as many members as the model keeps prompts in its cache."""
 TEXT = f"""---
 name: {ORGANIZATION}
-description: One proposes, one reviews, one merges; all three are a small language model.
+description: Two propose, one knobs and one code, one reviews, one merges; all four are a small language model.
 model: {NAME}
 quorum: 1
 members:
   - role: local-proposer
+  - role: code-proposer
   - role: gain-reviewer
   - role: greedy-merger
 ---
-# Trio
+# Quartet
 
 Small steps, looked at twice.
 """
@@ -48,7 +49,7 @@ def main() -> None:
     """Run one organization with the local model as every member's brain, and say where to look."""
     base = default_out("local-model")
     out = base / "run"
-    click.echo(f"three members, each of them {NAME}: a smoke test, it decides no better than chance", err=True)
+    click.echo(f"four members, each of them {NAME}: a smoke test, it decides no better than chance", err=True)
     with local_model() as url:
         os.environ["OPENAI_BASE_URL"] = url
         sizes = ["--preset", "cpu-tiny", "--gpu-hours", GPU_HOURS, "--devices", "1", "--confirm-pairs", "2"]

@@ -14,6 +14,7 @@ from metaloop.files.policies import defaults
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.code import FILE, Edit, files_of, texts_of
 from metaloop.vocabulary.decisions import Pass, Propose
+from metaloop.vocabulary.models import ModelCard, ThinkingTerms
 from metaloop.vocabulary.organization import Member, Organization, RoleKind
 from metaloop.vocabulary.records import TRUNK, Config, TrainingRequest, TrainingResult
 from tests.driver import Driver
@@ -23,6 +24,8 @@ FILES = {
     "opt.py": "rate = 1.0\n",
 }
 BASE_BPB = 3.0
+MODELS = ThinkingTerms((ModelCard("m", base_url="http://nobody.invalid/v1"),))
+"""Scripted brains are shown no code; this one is never asked."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,17 @@ def score(request: TrainingRequest) -> TrainingResult:
 
 
 def member(kind: RoleKind, name: str = "", team: str = "", *, edits: bool = False, **policy: Any) -> Member:
-    return Member(name or kind, name or kind, kind, {**defaults(kind), **policy}, "scripted", "", team, (), edits)
+    return Member(
+        name or kind,
+        name or kind,
+        kind,
+        {**defaults(kind), **policy},
+        "m" if edits else "scripted",
+        "",
+        team,
+        (),
+        edits,
+    )
 
 
 def run(ideas: list[Idea], *others: Member, edits: bool = True, team: str = "", **terms: Any) -> Driver:
@@ -56,7 +69,8 @@ def run(ideas: list[Idea], *others: Member, edits: bool = True, team: str = "", 
     proposer = member("proposer", "coder", team, edits=edits)
     devices = terms.pop("devices", 1)
     organization = Organization("test", "", "", (proposer, *others), **terms)
-    driver = Driver(organization, budget_s=40.0, devices=devices, train=score, granted=Granted(editable=FILES))
+    granted = Granted(editable=FILES)
+    driver = Driver(organization, budget_s=40.0, devices=devices, train=score, granted=granted, thinking=MODELS)
     seen: list[dict[str, str]] = []
     left = list(ideas)
 
