@@ -151,11 +151,11 @@ def test_the_same_code_is_not_trained_twice() -> None:
     assert rejections(driver) == ["duplicate of e2, which was trained"]
 
 
-def test_an_edit_taken_back_is_the_baseline() -> None:
-    back = Edit("net.py", "x1 = 9.0", "x1 = 1.0")
-    driver = run([Idea({}, (line(1, "9.0"),)), Idea({}, (back,))], member("merger", gain_per_line=0.0))
-    assert driver.state.branches[TRUNK].config == {}
-    assert len(rejections(driver)) == 1, "the edit was never merged, so that there is nothing to take back"
+def test_a_file_taken_back_is_as_if_it_had_never_changed() -> None:
+    back = Edit("net.py", "x1 = 0.5", "x1 = 1.0")
+    driver = run([Idea({}, (line(1),)), Idea({"norm": True}, (back,))], member("merger"))
+    assert len(events(driver, ev.Merged)) == 2
+    assert driver.state.branches[TRUNK].config == {"norm": True}
 
 
 def test_a_winner_over_an_older_head_is_rebased_and_trained_again() -> None:
