@@ -22,13 +22,18 @@ import numpy as np
 
 from nanogpt.sources import DataError, Source, Tokenizer, find_source, tokenizer_of
 
-__all__ = ["SPLITS", "Corpus", "DataError", "bits_per_byte", "evaluation_windows", "load_corpus", "split_of"]
+__all__ = [
+    "SPLITS", "Corpus", "DataError", "bits_per_byte", "evaluation_batches", "evaluation_windows", "load_corpus",
+    "split_of",
+]  # fmt: skip
 
 SPLITS: Final = ("train", "val", "holdout", "confirm")
 FORMAT: Final = 1  # raise it when splitting or storage changes, so that old caches are left behind
 DOCUMENT_BYTES: Final = 16384
 SCORED_SHARE: Final = 0.05  # of all documents, for each of val, holdout and confirm
 MOST_DATASET_TOKENS: Final = 1_000_000_000  # of a streamed dataset; beyond this a five-minute training never reads
+EVALUATION_ROWS: Final = 64  # windows in one forward pass of the evaluation, at most
+EVALUATION_LOGITS: Final = 2**29  # logits in one such pass, at most: 2 GiB in float32
 VERIFIED_BYTES: Final = 1 << 28  # caches up to this size have their hashes checked at every load
 
 Tokens = np.ndarray[Any, Any]
@@ -78,6 +83,12 @@ def evaluation_windows(tokens: Tokens, sequence: int, count: int) -> Tokens:
         raise DataError(f"a split has {len(tokens)} tokens, fewer than one window of {span}; give more data")
     starts = (np.arange(min(count, fitting)) * fitting // min(count, fitting)) * span
     return np.asarray(tokens[starts[:, None] + np.arange(span)[None, :]])
+
+
+def evaluation_batches(windows: Tokens, vocab: int) -> list[Tokens]:
+    """The windows, (n, T + 1), in the pieces (rows, T + 1) that one forward pass of an evaluation takes."""
+    most = max(1, min(EVALUATION_ROWS, EVALUATION_LOGITS // ((windows.shape[1] - 1) * vocab)))
+    return np.array_split(windows, math.ceil(len(windows) / most))
 
 
 def _cache_folder(cache: Path | None) -> Path:

@@ -8,33 +8,30 @@ which is the caller's to set). Whatever a configuration does ends in a state of 
 from __future__ import annotations
 
 import math
-import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nanogpt.feed import TrainingWindows, to_device
 from nanogpt.knobs import Config, resolve
+from nanogpt.memory import out_of_memory, peak_bytes
 from nanogpt.model import GPT
 from nanogpt.optim import Optimizer
-from nanogpt.prepare import SPLITS, Corpus, bits_per_byte, evaluation_windows
+from nanogpt.prepare import SPLITS, Corpus, bits_per_byte, evaluation_batches, evaluation_windows
 from nanogpt.presets import Preset, flops_per_token, preset, shape_of
 from nanogpt.results import CurvePoint, StopRule, TrainRequest, TrainResult
 from nanogpt.schedule import lr_factor
 
-__all__ = ["CurvePoint", "StopRule", "TrainRequest", "TrainResult", "train"]
+__all__ = ["CurvePoint", "StopRule", "TrainRequest", "TrainResult", "fit", "train"]
 
 CURVE_FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)
 EXPLODED = 2.0  # a loss this many times the larger of ln(vocabulary) and the first loss does not come back
 CUDA_CHECK_STEPS = 10  # reading a loss from the GPU waits for it, so only every so often
-EVALUATION_ROWS = 64  # windows in one forward pass of the evaluation, at most
-EVALUATION_LOGITS = 2**29  # logits in one such pass, at most: 2 GiB in float32
 
 
 class _Ended(Exception):
@@ -116,8 +113,7 @@ def evaluate(run: _Training, split: str, count: int) -> float:
     windows = evaluation_windows(run.corpus.splits[split], run.shape.sequence, count)
     nats = torch.zeros((), dtype=torch.float64, device=run.device)
     scored = 0
-    most = max(1, min(EVALUATION_ROWS, EVALUATION_LOGITS // (run.shape.sequence * run.shape.vocab)))
-    for rows in np.array_split(windows, math.ceil(len(windows) / most)):
+    for rows in evaluation_batches(windows, run.shape.vocab):
         tokens, targets = to_device(rows, run.device)
         sizes = run.corpus.token_bytes[rows[:, 1:]]
         with run.autocast():
@@ -128,8 +124,17 @@ def evaluate(run: _Training, split: str, count: int) -> float:
     return bits_per_byte(nats.item(), scored)
 
 
-def _steps(run: _Training) -> Generator[CurvePoint, None, None]:
+def _points(run: _Training) -> Generator[CurvePoint, None, None]:
     """Train to the end of the budget, yielding each point of the curve. Raises _Ended."""
+    for fraction, train_loss in _steps(run):
+        point = _point(run, fraction, train_loss)
+        yield point
+        _judge(run, point)
+
+
+def _steps(run: _Training) -> Iterator[tuple[float, float]]:
+    """Train to the end of the budget without any evaluation; yields, where a point of the curve is due, the share of
+    the budget and the mean training loss since the last. Raises _Ended."""
     run.build()
     total = run.total_steps()
     seconds = run.preset.budget.amount * run.request.budget_fraction
@@ -148,10 +153,9 @@ def _steps(run: _Training) -> Generator[CurvePoint, None, None]:
         fraction = run.step / total if total < math.inf else min(1.0, (run.elapsed() - trained_from) / seconds)
         if fraction >= due[0]:
             due = [point for point in due if point > fraction]
-            point = _point(run, fraction, losses.item() / since)
+            mean = losses.item() / since
             losses, since = torch.zeros_like(losses), 0
-            yield point
-            _judge(run, point)
+            yield fraction, mean
 
 
 def _after_first_step(run: _Training) -> float:
@@ -211,21 +215,41 @@ def _result(run: _Training, state: str, message: str = "", bpb: Mapping[str, flo
         state=state, bpb=bpb or {}, curve=tuple(run.curve), seconds=run.elapsed(),
         cpu_seconds=time.process_time() - run.cpu_started,
         startup_seconds=run.startup_seconds, steps=run.step, tokens=run.step * tokens,
-        flops=run.step * run.flops_per_step, parameters=run.parameters, peak_bytes=_peak_bytes(run.device),
+        flops=run.step * run.flops_per_step, parameters=run.parameters, peak_bytes=peak_bytes(run.device),
         message=message,
     )  # fmt: skip
 
 
-def _peak_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts kilobytes
+def _failure(run: _Training, error: Exception) -> TrainResult:
+    """What a training that raised `error` comes to."""
+    if isinstance(error, _Ended):
+        return _result(run, error.state, error.message)
+    last = traceback.format_exception_only(error)[-1].strip()
+    return _result(run, "oom" if out_of_memory(error) else "crash", last)
 
 
-def _out_of_memory(error: Exception) -> bool:
-    """CUDA has its own exception; the CPU allocator raises a RuntimeError that says so."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in str(error)
+def _begin(request: TrainRequest, corpus: Corpus, device: str) -> _Training:
+    _validate(request)
+    run = _Training(request, corpus, torch.device(device))
+    if run.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(run.device)
+    return run
+
+
+def fit(request: TrainRequest, corpus: Corpus, device: str = "cpu") -> tuple[TrainResult, GPT | None]:
+    """One training without any evaluation, for whoever scores the model elsewhere: the result without curve and
+    score, and the trained model where its state is "ok".
+
+    `corpus` needs no split but train; `score_on` and `stop` of the request are ignored. The weights are bitwise those
+    that `train` scores. Raises what `train` raises.
+    """
+    run = _begin(request, corpus, device)
+    try:
+        for _ in _steps(run):
+            pass
+    except Exception as error:
+        return _failure(run, error), None
+    return _result(run, "ok"), run.model
 
 
 def train(
@@ -237,22 +261,16 @@ def train(
     Raises KnobError, PresetError or ValueError only for a request that is not valid (and whatever `on_progress`
     raises); what a valid configuration does, running out of memory included, becomes the result's state.
     """
-    _validate(request)
-    run = _Training(request, corpus, torch.device(device))
-    if run.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(run.device)
-    points = _steps(run)
+    run = _begin(request, corpus, device)
+    points = _points(run)
     try:
         while True:
             try:
                 point = next(points, None)
                 if point is None:
                     return _result(run, "ok", bpb=_scores(run))
-            except _Ended as ended:
-                return _result(run, ended.state, ended.message)
             except Exception as error:
-                last = traceback.format_exception_only(error)[-1].strip()
-                return _result(run, "oom" if _out_of_memory(error) else "crash", last)
+                return _failure(run, error)
             if on_progress is not None:
                 on_progress(point)
     finally:

@@ -12,14 +12,14 @@ FLOORS = {"vocabulary": 0, "files": 1, "brains": 2, "actors": 3, "execution": 4,
 MODULES = sorted((ROOT / "metaloop").rglob("*.py"))
 ONLY_IN = {
     "ray": {"metaloop/execution/ray_backend.py"},
-    "subprocess": {"metaloop/files/repository.py", "metaloop/edges"},
+    "subprocess": {"metaloop/files/repository.py", "metaloop/execution/sandbox/host.py", "metaloop/edges"},
     "optuna": {
         "metaloop/brains",
         "metaloop/meta/mutations/parametric.py",
         "metaloop/meta/evidence/importance.py",
     },
     "mlflow": {"metaloop/edges/tracking"},
-    "nanogpt": {"metaloop/execution/nanogpt_trainer.py"},
+    "nanogpt": {"metaloop/execution/nanogpt_trainer.py", "metaloop/execution/sandbox"},
     "time": {"metaloop/vocabulary/clock.py", "metaloop/edges"},
     "datetime": {"metaloop/edges"},
     "openai": {"metaloop/brains/model/chat.py"},

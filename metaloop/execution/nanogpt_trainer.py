@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from metaloop.execution.sandbox import fingerprints
 from metaloop.execution.trainer import Target, TrainerSpec
 from metaloop.vocabulary.errors import TrainerError
 from metaloop.vocabulary.records import CurvePoint, TrainingRequest, TrainingResult
@@ -19,6 +20,7 @@ from nanogpt import knobs as target_knobs
 from nanogpt import presets
 
 if TYPE_CHECKING:
+    from metaloop.execution.sandbox.training import Sandbox
     from nanogpt.prepare import Corpus
 
 LONGEST_S = {"cpu-micro": 60.0, "cpu-tiny": 120.0, "gpu-small": 600.0, "gpt2": 1800.0}
@@ -44,6 +46,7 @@ def describe(spec: TrainerSpec) -> Target:
         "preset": spec.preset,
         "data": spec.data,
         "data_hash": corpus.manifest_hash,
+        "evaluator": fingerprints.evaluator(),
         "torch": version("torch"),
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -125,14 +128,29 @@ def _sizes(values: tuple[Value, ...], preset: str, vocab: int, budget_fraction: 
 
 
 class NanogptTrainer:
-    """Trains in this process, on one CPU core or on the process's CUDA device. Stays warm between requests."""
+    """Trains in this process, on one CPU core or on the process's CUDA device; changed code in a sandbox beside it.
+    Stays warm between requests."""
 
     def __init__(self, spec: TrainerSpec, corpus: Corpus, device: str) -> None:
         self._spec = spec
         self._corpus = corpus
         self._device = device
+        self._sandbox: Sandbox | None = None
 
     def train(self, request: TrainingRequest) -> TrainingResult:
+        return self.sandbox().train(request) if request.code else self._plain(request)
+
+    def sandbox(self) -> Sandbox:
+        """Where changed code is trained; its process starts at the first such training."""
+        from metaloop.execution.sandbox.records import Limits
+        from metaloop.execution.sandbox.training import Sandbox
+
+        if self._sandbox is None:
+            longest_s = LONGEST_S.get(self._spec.preset, 1800.0)
+            self._sandbox = Sandbox(self._spec.preset, self._corpus, self._device, longest_s, EDITABLE, Limits())
+        return self._sandbox
+
+    def _plain(self, request: TrainingRequest) -> TrainingResult:
         from nanogpt.train import StopRule, TrainRequest, train
 
         stop = StopRule(request.stop.fraction, request.stop.bpb_at_most) if request.stop else None
