@@ -17,5 +17,7 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """CUDA has its own exception; the CPU allocator raises a RuntimeError that says so."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in str(error)
+    """CUDA has its own exception; the CPU allocator raises a RuntimeError that says so, in words of its platform."""
+    said = str(error)
+    told = "not enough memory" in said or "can't allocate memory" in said
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or told

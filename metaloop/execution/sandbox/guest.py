@@ -157,10 +157,11 @@ def _fit(task: Task, shard: mmap.mmap | None, token_bytes: np.ndarray[Any, Any],
 
 
 def _state(error: BaseException) -> str:
+    from nanogpt.memory import out_of_memory
+
     if full_disk(error):
         return "cheat"
-    said = str(error)
-    return "oom" if isinstance(error, MemoryError) or "allocate memory" in said or "enough memory" in said else "crash"
+    return "oom" if isinstance(error, Exception) and out_of_memory(error) else "crash"
 
 
 def _last_line(error: BaseException) -> str:

@@ -54,6 +54,7 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._numbers = 0
+        self._accounts: dict[int, Ended] = {}  # of guests that nobody has asked about yet
 
     @property
     def pid(self) -> int | None:
@@ -75,10 +76,15 @@ class Zygote:
     def fileno(self) -> int:
         return self._socket().fileno()
 
-    def ended(self, number: int) -> Ended | None:
-        """The next account, if it is of guest ``number``. Waits for one. Raises ZygoteDied."""
-        report = msgspec.json.decode(self._receive().rstrip(b"\0"), type=Ended)
-        return report if report.number == number else None
+    def ended(self, number: int, wait: bool) -> Ended | None:
+        """The account of guest ``number``, if it has come. ``wait``: for one more account, of whichever guest.
+
+        Raises ZygoteDied.
+        """
+        if wait and number not in self._accounts:
+            report = msgspec.json.decode(self._receive().rstrip(b"\0"), type=Ended)
+            self._accounts[report.number] = report
+        return self._accounts.pop(number, None)
 
     def close(self) -> None:
         """End it, with every guest."""
@@ -214,6 +220,7 @@ class Guest:
 
     def finish(self) -> Ended:
         """Wait until it is gone of its own accord; returns the kernel's account of it. Raises as :meth:`receive`."""
+        self._account(wait=False)
         while self.account is None:
             self._wait(only_end=True)
         return self.account
@@ -223,7 +230,7 @@ class Guest:
         if self.account is None:
             self._zygote.kill(self.number)
             while self.account is None:
-                self._account()
+                self._account(wait=True)
         return self.account
 
     def _read(self, size: int) -> bytearray:
@@ -256,7 +263,7 @@ class Guest:
             if channel in readable or writable:
                 return
             if only_end and self._zygote.fileno() in readable:
-                self._account()
+                self._account(wait=True)
                 return
 
     def _drain(self) -> None:
@@ -268,8 +275,8 @@ class Guest:
         if self._printed > MOST_OUTPUT:
             raise Caught(f"flood: printed more than {MOST_OUTPUT // MIB} MiB", own=True)
 
-    def _account(self) -> None:
-        report = self._zygote.ended(self.number)
+    def _account(self, wait: bool) -> None:
+        report = self._zygote.ended(self.number, wait)
         if report is not None:
             self.account, self.wall_s = report, self._clock.now()
             while self._printed <= MOST_OUTPUT and select.select([self._output], [], [], 0)[0] and not self._closed:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import resource
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
@@ -26,16 +26,17 @@ from metaloop.execution.sandbox.records import MIB, Ended, Fitted, Hello, Limits
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.code import knobs_of
 from metaloop.vocabulary.records import FinalState, TrainingRequest, TrainingResult, canonical
+from metaloop.vocabulary.space import Value
 from nanogpt.knobs import resolve
 from nanogpt.prepare import Corpus
 from nanogpt.presets import preset, shape_of
 
 SEED_AUDIT_FRACTION = 1e-6
 """Budget of the seed audit's trainings: one step each."""
-SEED_AUDIT_S = 10
 MOST_WEIGHTS = 16
 """Bytes of weights allowed over those of 4-byte parameters at the largest knobs: room for another architecture."""
 LEAST_WEIGHTS = 64 * MIB
+Knobs = dict[str, Value]
 STATES = frozenset({"ok", "diverged", "oom", "timeout", "crash", "cheat"})
 FIT_LIMITS = {frames.RESULT: 16384}
 MOST_AUDITED = 1024
@@ -129,36 +130,34 @@ class Sandbox:
                 with contextlib.suppress(ZygoteDied):
                     measured.cpu_s += guest.end().cpu_s
 
-    def _task(
-        self, request: TrainingRequest, knobs: Mapping[str, object], do: Literal["fit", "serve"], **more: object
-    ) -> bytes:
+    def _task(self, request: TrainingRequest, do: Literal["fit", "serve"]) -> Task:
         tokens = np.asarray(self._corpus.splits["train"])
-        task = Task(
-            do=do, preset=self._preset, knobs=dict(knobs), code=request.code, device=self._device,  # type: ignore[arg-type]
-            vocab=self._corpus.vocab, token_type=tokens.dtype.name,
+        return Task(
+            do=do, preset=self._preset, knobs=knobs_of(request.config), code=request.code, device=self._device,
+            vocab=self._corpus.vocab, token_type=tokens.dtype.name, seeds=(request.seed,),
+            budget_fraction=request.budget_fraction,
         )  # fmt: skip
-        return msgspec.json.encode(msgspec.structs.replace(task, **more))
 
-    def _audit_seeds(self, request: TrainingRequest, knobs: Mapping[str, object], measured: Measured) -> None:
+    def _audit_seeds(self, request: TrainingRequest, knobs: Knobs, measured: Measured) -> None:
         """Three trainings of one step, on a shard of a single window, so that no order of data can differ: two seeds
         must give different weights, the same seed the same. Once for each change and configuration."""
-        key = (canonical(knobs), *sorted(fingerprints.of_files(request.code).values()))  # type: ignore[arg-type]
+        key = (canonical(knobs), *sorted(fingerprints.of_files(request.code).values()))
         if key in self._audited:
             return
         first, second = (secrets.randbits(31) for _ in range(2))
         sequence = preset(self._preset).sequence
-        task = self._task(
-            request, knobs, "fit", seeds=(first, second, first), budget_fraction=SEED_AUDIT_FRACTION,
+        task = msgspec.structs.replace(
+            self._task(request, "fit"), seeds=(first, second, first), budget_fraction=SEED_AUDIT_FRACTION,
             shard=sequence + 1,
         )  # fmt: skip
         found = []
-        with self._guest(measured, SEED_AUDIT_S, scratch=True, shard=True) as guest:
+        needs = len(task.seeds) * self._pace.needs(knobs, SEED_AUDIT_FRACTION)
+        with self._guest(measured, hard_limit(needs), scratch=True, shard=True) as guest:
             self._order(guest, task)
             for _ in range(3):
                 said, weights = self._fitted(guest)
                 if said.state != "ok":
-                    raise Caught(f"seed: the audit's training of one step ended in {said.state}: {said.message}",
-                                 said.state)  # fmt: skip
+                    raise Caught(said.message, said.state)
                 found.append(weights)
         if found[0] == found[1]:
             raise Caught("seed: two seeds give the same weights")
@@ -168,10 +167,10 @@ class Sandbox:
             self._audited.clear()
         self._audited.add(key)
 
-    def _fit(self, request: TrainingRequest, knobs: Mapping[str, object], measured: Measured) -> bytes:
+    def _fit(self, request: TrainingRequest, knobs: Knobs, measured: Measured) -> bytes:
         """The weights that the changed code arrives at within the plain code's budget."""
-        needs = self._pace.needs(knobs, request.budget_fraction)  # type: ignore[arg-type]
-        task = self._task(request, knobs, "fit", seeds=(request.seed,), budget_fraction=request.budget_fraction)
+        needs = self._pace.needs(knobs, request.budget_fraction)
+        task = self._task(request, "fit")
         with self._guest(measured, hard_limit(needs), scratch=True, shard=True) as guest:
             try:
                 self._order(guest, task)
@@ -187,14 +186,14 @@ class Sandbox:
         return weights
 
     def _check_budget(
-        self, guest: Guest, ended: Ended, request: TrainingRequest, knobs: Mapping[str, object], measured: Measured
+        self, guest: Guest, ended: Ended, request: TrainingRequest, knobs: Knobs, measured: Measured
     ) -> None:
         """Compare what the guest used, from fork to end, with what the plain code needs."""
         used = guest.wall_s if self._device == "cuda" or self._in_seconds() else ended.cpu_s
-        needs = self._pace.needs(knobs, request.budget_fraction)  # type: ignore[arg-type]
+        needs = self._pace.needs(knobs, request.budget_fraction)
         if used > allowance(needs):
             # The pace may stem from a quieter moment: the longer of the two counts.
-            needs = max(needs, self._pace.needs(knobs, request.budget_fraction, afresh=True))  # type: ignore[arg-type]
+            needs = max(needs, self._pace.needs(knobs, request.budget_fraction, afresh=True))
         measured.ratio = used / needs if needs else 0.0
         if used > allowance(needs):
             raise Caught(
@@ -205,8 +204,8 @@ class Sandbox:
     def _in_seconds(self) -> bool:
         return preset(self._preset).budget.kind == "seconds"
 
-    def _order(self, guest: Guest, task: bytes) -> None:
-        guest.send(frames.JOB, task)
+    def _order(self, guest: Guest, task: Task) -> None:
+        guest.send(frames.JOB, msgspec.json.encode(task))
         guest.send(frames.DATA, np.ascontiguousarray(self._corpus.token_bytes, dtype=np.int64).tobytes())
 
     def _fitted(self, guest: Guest) -> tuple[Fitted, bytes]:
@@ -228,16 +227,14 @@ class Sandbox:
         largest = 4 * base.width  # twice the width, and a hidden layer of eight times that
         return max(LEAST_WEIGHTS, MOST_WEIGHTS * 4 * (self._corpus.vocab * largest + 2 * base.depth * largest**2))
 
-    def _evaluate(
-        self, request: TrainingRequest, knobs: Mapping[str, object], weights: bytes, measured: Measured
-    ) -> dict[str, float]:
+    def _evaluate(self, request: TrainingRequest, knobs: Knobs, weights: bytes, measured: Measured) -> dict[str, float]:
         """The harness's score of the weights. Raises Caught."""
         base = preset(self._preset)
         sequence = shape_of(resolve(knobs), base, self._corpus.vocab).sequence
         batches = evaluation.batches_of(self._corpus, request.score_on, sequence, base.final_windows)
         tolerance = evaluation.CUDA_TOLERANCE if self._device == "cuda" else 0.0
-        limit = hard_limit(self._pace.needs(knobs, request.budget_fraction))  # type: ignore[arg-type]
-        task = self._task(request, knobs, "serve")
+        limit = hard_limit(self._pace.needs(knobs, request.budget_fraction))
+        task = msgspec.json.encode(self._task(request, "serve"))
 
         def serving(guest: Guest) -> None:
             guest.send(frames.JOB, task)

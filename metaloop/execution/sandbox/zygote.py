@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import sys
+import sysconfig
 import tempfile
 import traceback
 
@@ -30,6 +31,8 @@ PRELOADED = (
     "numbers", "operator", "os", "pickle", "random", "re", "statistics", "string", "struct", "subprocess", "sys",
     "tempfile", "textwrap", "threading", "time", "traceback", "types", "typing", "typing_extensions", "warnings",
     "weakref", "ctypes", "socket", "pathlib", "shutil", "queue", "signal", "multiprocessing", "linecache", "mmap",
+    "multiprocessing.popen_fork", "multiprocessing.pool", "concurrent.futures.thread", "concurrent.futures.process",
+    "encodings.idna", "urllib.request", "http.client",
     "numpy", "numpy.ctypeslib", "numpy.random", "numpy.lib.stride_tricks", "safetensors.torch", "torch",
     "torch.nn.functional", "torch.nn.utils", "torch.nn.init", "torch.nn.attention", "torch.nn.utils.parametrizations",
     "torch.optim",
@@ -46,6 +49,7 @@ def preload() -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     importlib.import_module("metaloop.execution.sandbox.guest").prepare()
+    sysconfig.get_paths()  # reads its configuration at the first call
     tempfile.gettempdir()  # looks for a folder by writing to it, and remembers it
     gc.collect()
     gc.freeze()  # so that collections in guests do not write to, and thereby copy, every page
@@ -122,13 +126,20 @@ def keep(limits: Limits, descriptors: list[int]) -> None:
     try:
         walls.die_with_parent()
         wall: Wall = "namespaces" if limits.walls == "namespaces" and walls.enter_namespaces() else "rlimits"
+        # Waited for, not handled: a handler could miss the moment between its check and the wait.
+        awaited = {signal.SIGTERM, signal.SIGCHLD}
+        signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
         child = os.fork()
         if child == 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
             run_guest(limits, wall, descriptors)
-        signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
         for descriptor in descriptors:
             os.close(descriptor)
-        _, status = os.waitpid(child, 0)
+        gone = 0
+        while not gone:
+            if signal.sigwait(awaited) == signal.SIGTERM:
+                os.kill(child, signal.SIGKILL)
+            gone, status = os.waitpid(child, os.WNOHANG)
         ended = os.waitstatus_to_exitcode(status)
         code = ended if ended >= 0 else TERMINATED - ended
     finally:
@@ -153,13 +164,15 @@ def run_guest(limits: Limits, wall: Wall, descriptors: list[int]) -> None:
     except BaseException:
         traceback.print_exc()  # into the output, which the harness keeps of a training and drops of a serving guest
     finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
 
 
 def main() -> None:
     """Preload, say that the zygote is ready, and serve."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    walls.die_with_parent()
     preload()
     control.sendall(b"ready".ljust(ORDER_BYTES, b"\0"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a person's Ctrl-C is the harness's to handle
