@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 TUNERS := .venv-tuners
 
-.PHONY: setup demo demo-local-model test lint unit bench-nanogpt bench-sim bench-racing h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped
+.PHONY: setup demo demo-local-model test lint unit bench-nanogpt bench-sandbox bench-sim bench-racing h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -41,6 +41,9 @@ unit: setup
 
 bench-nanogpt: setup ## Tokens per second beside karpathy/nanoGPT: make bench-nanogpt PEER=path/to/nanoGPT
 	$(BIN)/python bench/nanogpt_tokens_per_second.py --peer $(PEER)
+
+bench-sandbox: setup ## What the sandbox and the outside evaluation cost a training of changed code beyond itself
+	taskset -c 1 $(BIN)/python bench/sandbox.py --pairs 20 --markdown docs/bench_sandbox.md
 
 faults: setup ## A thousand random fault configurations of the simulator: all invariants must hold in each
 	$(BIN)/python bench/faults.py --cases 1000
