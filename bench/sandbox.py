@@ -28,7 +28,7 @@ from rich.progress import track
 
 from metaloop.execution.nanogpt_trainer import make, sources
 from metaloop.execution.sandbox import evaluation
-from metaloop.execution.sandbox.host import Guest
+from metaloop.execution.sandbox.handle import Guest
 from metaloop.execution.sandbox.training import Sandbox
 from metaloop.execution.trainer import TrainerSpec
 from metaloop.vocabulary.records import TrainingRequest

@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 
 from metaloop.execution.sandbox import frames
-from metaloop.execution.sandbox.host import Caught, Guest
+from metaloop.execution.sandbox.handle import Guest
+from metaloop.execution.sandbox.host import Caught
 from metaloop.execution.sandbox.records import Fitted, Logits
 from nanogpt.prepare import Corpus, bits_per_byte, evaluation_batches, evaluation_windows
 

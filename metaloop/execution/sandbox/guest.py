@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from metaloop.execution.sandbox import frames, modules, walls
-from metaloop.execution.sandbox.records import MESSAGE_CHARS, MIB, Fitted, Hello, Limits, Logits, Task, Wall
+from metaloop.execution.sandbox import frames, landlock, modules, seccomp, walls
+from metaloop.execution.sandbox.records import MESSAGE_CHARS, MIB, Files, Fitted, Hello, Limits, Logits, Task, Wall
 from metaloop.execution.sandbox.tripwire import full_disk, tripwire
 
 if TYPE_CHECKING:
@@ -75,9 +75,11 @@ def enter(limits: Limits, wall: Wall, has_shard: bool) -> None:
     """Build the walls, say which stand, then do what the harness asks."""
     shard = mmap.mmap(SHARD, 0, prot=mmap.PROT_READ) if has_shard else None
     wall, scratch = _raise_walls(limits, wall)
-    filtered = walls.drop_privileges()
+    walls.drop_privileges()
+    files: Files = "none" if wall == "namespaces" else "landlock" if landlock.forbid_files() else "open"
+    filtered = seccomp.install() if sys.platform == "linux" else False
     _forget_files()
-    _say(frames.HELLO, msgspec.json.encode(Hello(wall, filtered)))
+    _say(frames.HELLO, msgspec.json.encode(Hello(wall, filtered, files)))
     kind, body = frames.receive(CHANNEL, JOB_LIMITS)
     task = msgspec.json.decode(body, type=Task)
     kind, body = frames.receive(CHANNEL, JOB_LIMITS)

@@ -10,6 +10,9 @@ MIB = 1 << 20
 Wall = Literal["namespaces", "rlimits"]
 """What stands around a guest: namespaces with an empty root; or, where the kernel grants none, limits alone. A filter
 on system calls comes on top of either where there is one."""
+Files = Literal["none", "landlock", "open"]
+"""What a guest can reach of the host's files: there are none in its root; there are, but Landlock denies every one; or
+all that its user may open, with nothing but the tripwire before them."""
 ORDER_BYTES = 1024
 """Every order to the zygote is padded to this, so that one read takes one order with the descriptors it brings."""
 MESSAGE_CHARS = 300
@@ -53,6 +56,7 @@ class Hello(msgspec.Struct, frozen=True):
 
     wall: Wall
     filter: bool
+    files: Files
 
 
 class Task(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ import contextlib
 import os
 import resource
 import secrets
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,8 @@ import safetensors
 
 from metaloop.execution.sandbox import evaluation, fingerprints, frames
 from metaloop.execution.sandbox.claims import false_claim
-from metaloop.execution.sandbox.host import Caught, Guest, Zygote, ZygoteDied
+from metaloop.execution.sandbox.handle import Guest
+from metaloop.execution.sandbox.host import Caught, Zygote, ZygoteDied
 from metaloop.execution.sandbox.pace import Pace, allowance, hard_limit
 from metaloop.execution.sandbox.records import MIB, Ended, Fitted, Hello, Limits, Task
 from metaloop.vocabulary.clock import WallClock
@@ -257,7 +259,8 @@ class Sandbox:
         found = {"data": self._corpus.manifest_hash, "evaluator": fingerprints.evaluator()}
         found |= fingerprints.of_files(request.code)
         if measured.hello is not None:
-            found |= {"wall": measured.hello.wall, "filter": "seccomp" if measured.hello.filter else "none"}
+            found |= {"wall": measured.hello.wall, "files": measured.hello.files}
+            found["filter"] = "seccomp" if measured.hello.filter else "none"
         if measured.ratio:
             found["compute"] = f"{measured.ratio:.2f}"
         return found
@@ -279,9 +282,7 @@ def shard_descriptor(corpus: Corpus) -> int:
     path = getattr(tokens, "filename", None)
     if path is not None and Path(path).stat().st_size == tokens.nbytes:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
+    with tempfile.NamedTemporaryFile() as file:
         file.write(np.ascontiguousarray(tokens).tobytes())
         file.flush()
-        return os.dup(file.fileno())
+        return os.open(file.name, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,6 +1,7 @@
-"""Walls around a guest: namespaces with an empty root, limits, no privileges, a filter on system calls.
+"""Walls around a guest: namespaces with an empty root, limits, no privileges.
 
-What holds a guest is here and in :mod:`~metaloop.execution.sandbox.seccomp`; nothing here depends on what the guest's
+What holds a guest is here, in :mod:`~metaloop.execution.sandbox.seccomp` and in
+:mod:`~metaloop.execution.sandbox.landlock`; nothing here depends on what the guest's
 Python does later. Everything that a guest needs is in its memory or an open descriptor before the walls go up, so its
 root holds nothing but a scratch folder.
 """
@@ -14,7 +15,6 @@ import resource
 import signal
 import sys
 
-from metaloop.execution.sandbox import seccomp
 from metaloop.execution.sandbox.records import MIB, Limits
 
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
@@ -108,10 +108,10 @@ def limit(limits: Limits) -> None:
         resource.setrlimit(kind, (bound, bound))
 
 
-def drop_privileges() -> bool:
-    """Become nobody if root, give up all capabilities and any new privilege, then filter system calls.
+def drop_privileges() -> None:
+    """Become nobody if root, give up all capabilities and any new privilege.
 
-    Returns whether the filter stands. The death signal comes last: the kernel forgets it when credentials change.
+    The death signal comes last: the kernel forgets it when credentials change.
     """
     if os.getuid() == 0:
         with contextlib.suppress(OSError):  # in a user namespace of one user there is nobody else to become
@@ -120,12 +120,11 @@ def drop_privileges() -> bool:
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
     if sys.platform != "linux":
-        return False
+        return
     _drop_capabilities()
     _call("prctl", PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0)
     _call("prctl", PR_SET_DUMPABLE, ctypes.c_ulong(0), 0, 0, 0)
     die_with_parent()
-    return seccomp.install()
 
 
 def _drop_capabilities() -> None:

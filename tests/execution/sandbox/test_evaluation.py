@@ -122,10 +122,11 @@ def test_the_shard_holds_the_train_split_and_no_more(corpus: Corpus) -> None:
         size = os.fstat(descriptor).st_size
         assert os.pread(descriptor, size, 0) == np.asarray(given.splits["train"]).tobytes()
         os.close(descriptor)
-    writable = shard_descriptor(corpus)
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.write(writable, b"x")
-    os.close(writable)
+    for given in (corpus, in_memory):
+        descriptor = shard_descriptor(given)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(descriptor, b"x")
+        os.close(descriptor)
 
 
 def test_the_zygotes_environment_holds_no_more_than_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
