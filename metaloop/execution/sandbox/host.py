@@ -29,7 +29,8 @@ class Caught(Exception):
 
     def __init__(self, reason: str, state: str = "cheat", own: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.state, self.own = reason[:MESSAGE_CHARS], state, own
+        line = "".join(char if char.isprintable() else " " for char in reason[:MESSAGE_CHARS])
+        self.reason, self.state, self.own = line, state, own
 
 
 class ZygoteDied(Exception):

@@ -35,6 +35,8 @@ from nanogpt.presets import preset, shape_of
 
 SEED_AUDIT_FRACTION = 1e-6
 """Budget of the seed audit's trainings: one step each."""
+LEAST_AUDIT_S = 3
+"""Processor seconds that the seed audit may use, at least: room for honest work at import."""
 MOST_WEIGHTS = 16
 """Bytes of weights allowed over those of 4-byte parameters at the largest knobs: room for another architecture."""
 LEAST_WEIGHTS = 64 * MIB
@@ -154,7 +156,8 @@ class Sandbox:
         )  # fmt: skip
         found = []
         needs = len(task.seeds) * self._pace.needs(knobs, SEED_AUDIT_FRACTION)
-        with self._guest(measured, hard_limit(needs), scratch=True, shard=True) as guest:
+        limit = max(LEAST_AUDIT_S, hard_limit(needs))
+        with self._guest(measured, limit, scratch=True, shard=True) as guest:
             self._order(guest, task)
             for _ in range(3):
                 said, weights = self._fitted(guest)

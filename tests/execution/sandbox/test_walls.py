@@ -183,6 +183,7 @@ def until(condition: object, seconds: float = 20.0) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["harness", "zygote", "keeper"])
 def test_whoever_is_killed_no_process_is_left(victim: str) -> None:
     root = Path(__file__).resolve().parents[3]
