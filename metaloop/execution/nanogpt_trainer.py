@@ -147,7 +147,8 @@ class NanogptTrainer:
 
         if self._sandbox is None:
             longest_s = LONGEST_S.get(self._spec.preset, 1800.0)
-            self._sandbox = Sandbox(self._spec.preset, self._corpus, self._device, longest_s, EDITABLE, Limits())
+            limits = Limits(gpu=self._device == "cuda")
+            self._sandbox = Sandbox(self._spec.preset, self._corpus, self._device, longest_s, EDITABLE, limits)
         return self._sandbox
 
     def _plain(self, request: TrainingRequest) -> TrainingResult:

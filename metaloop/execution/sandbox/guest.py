@@ -71,9 +71,22 @@ def _warm_up() -> None:
     safetensors.torch.load(safetensors.torch.save({"x": flat}))
 
 
+def _wake_cuda() -> None:
+    """Open the device and load the libraries of a training while there are files to open. Written, not run."""
+    import torch
+    import torch.nn.functional as F
+
+    x = torch.ones(2, 2, 64, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+    y = F.scaled_dot_product_attention(x, x, x, is_causal=True) @ x
+    F.cross_entropy(y.float().flatten(0, 2), torch.zeros(256, dtype=torch.int64, device="cuda")).backward()  # type: ignore[no-untyped-call]
+    torch.cuda.synchronize()
+
+
 def enter(limits: Limits, wall: Wall, has_shard: bool) -> None:
     """Build the walls, say which stand, then do what the harness asks."""
     shard = mmap.mmap(SHARD, 0, prot=mmap.PROT_READ) if has_shard else None
+    if limits.gpu:
+        _wake_cuda()
     wall, scratch = _raise_walls(limits, wall)
     walls.drop_privileges()
     files: Files = "none" if wall == "namespaces" else "landlock" if landlock.forbid_files() else "open"

@@ -93,10 +93,6 @@ class Guest:
             raise Caught(body.decode(errors="replace"))
         return kind, bytes(body)
 
-    def no_more(self) -> None:
-        """Tell the guest that no more messages come."""
-        self._channel.shutdown(socket.SHUT_WR)
-
     def finish(self) -> Ended:
         """Wait until it is gone of its own accord; returns the kernel's account of it. Raises as :meth:`receive`."""
         self._account(wait=False)

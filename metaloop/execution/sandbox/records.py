@@ -22,13 +22,15 @@ MESSAGE_CHARS = 300
 class Limits(msgspec.Struct, frozen=True):
     """What one guest may use: bytes of address space beyond the zygote's own, processor seconds, bytes of scratch
     (0: nothing can be written). ``tripwire`` off shows that the walls hold without it; ``walls`` "rlimits" what stands
-    where the kernel grants no namespaces."""
+    where the kernel grants no namespaces. ``gpu``: CUDA is woken before the walls go up, and its address space, which
+    the driver reserves by the terabyte, is not limited."""
 
     memory_bytes: int = 2048 * MIB
     cpu_s: int = 600
     scratch_bytes: int = 8 * MIB
     tripwire: bool = True
     walls: Wall = "namespaces"
+    gpu: bool = False
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 CAPABILITY_VERSION_3 = 0x20080522
 NOBODY = 65534
 SCRATCH = "/tmp"
-OPEN_FILES = 64
+OPEN_FILES, OPEN_FILES_GPU = 64, 1024
 THREADS = 256
 
 
@@ -95,13 +95,15 @@ def limit(limits: Limits) -> None:
     the kernel does not keep that limit."""
     pairs = [
         (resource.RLIMIT_CPU, limits.cpu_s), (resource.RLIMIT_FSIZE, limits.scratch_bytes),
-        (resource.RLIMIT_NOFILE, OPEN_FILES), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NPROC, THREADS),
+        (resource.RLIMIT_NOFILE, OPEN_FILES_GPU if limits.gpu else OPEN_FILES),
+        (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NPROC, THREADS),
     ]  # fmt: skip
     if sys.platform == "linux":
         with open("/proc/self/statm") as file:
             held = int(file.read().split()[0]) * resource.getpagesize()
-        pairs += [(resource.RLIMIT_AS, held + limits.memory_bytes), (resource.RLIMIT_MSGQUEUE, 0)]
-        pairs += [(resource.RLIMIT_MEMLOCK, 8 * MIB)]
+        pairs += [(resource.RLIMIT_MSGQUEUE, 0)]
+        if not limits.gpu:
+            pairs += [(resource.RLIMIT_AS, held + limits.memory_bytes), (resource.RLIMIT_MEMLOCK, 8 * MIB)]
     for kind, most in pairs:
         _, hard = resource.getrlimit(kind)
         bound = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -134,6 +134,39 @@ def test_secrets_of_the_harness_are_nowhere(monkeypatch: pytest.MonkeyPatch) -> 
     made.close()
 
 
+PLAIN_USER = """
+import ctypes, os, tempfile
+from metaloop.execution.sandbox import seccomp, walls
+from metaloop.execution.sandbox.records import Limits
+place = tempfile.gettempdir()
+if os.getuid() == 0:
+    os.setgroups([]), os.setresgid(65534, 65534, 65534), os.setresuid(65534, 65534, 65534)
+    walls.libc().prctl(walls.PR_SET_DUMPABLE, ctypes.c_ulong(1), 0, 0, 0)
+assert walls.enter_namespaces()
+if os.fork() == 0:
+    walls.limit(Limits(cpu_s=5))
+    walls.empty_root(place, 1 << 20)
+    walls.drop_privileges()
+    assert seccomp.install()
+    assert (os.getpid(), os.listdir("/"), os.getcwd()) == (1, ["tmp"], "/tmp")
+    open("/tmp/x", "w").write("x")
+    try:
+        open("/y", "w")
+    except OSError:
+        ctypes.CDLL(None).mount(b"none", b"/tmp", b"tmpfs", 0, None)
+    os._exit(1)
+print(os.wait()[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+def test_a_user_without_privileges_gets_the_same_walls() -> None:
+    """In a user namespace, where the kernel grants it; the child's last act is a call that the filter kills."""
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([sys.executable, "-c", PLAIN_USER], cwd=root, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == signal.SIGSYS
+
+
 SLEEPER = "import time\ntime.sleep(600)"
 
 
