@@ -8,8 +8,8 @@ alive for others to go on. Who waits is not served in order: members have few qu
 from __future__ import annotations
 
 import hashlib
-import os
 import re
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +54,6 @@ class Gate:
         self._folder = folder / f"{re.sub(r'[^A-Za-z0-9.-]', '_', card.name)[:60]}-{digest}"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._file = self._folder / "sent.json"
-        self._count = 0
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -81,8 +80,7 @@ class Gate:
 
     def admit(self, tokens: int) -> str:
         """Wait until a request of that many tokens is within the limits, count it, and return its key."""
-        self._count += 1
-        key = f"{os.getpid()}-{self._count}"
+        key = secrets.token_hex(8)  # a process may have many members, and a number of its own may be used again
         while True:
             with self._locked():
                 now = self._clock.now()
