@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -26,6 +27,8 @@ from metaloop.vocabulary.errors import OrgFileError, UsageError
 from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.text import nearest
+
+NONE_GIVEN: Mapping[str, str] = MappingProxyType({})
 
 
 def target_of(terms: RunTerms) -> Target:
@@ -62,10 +65,10 @@ def simulator_of(terms: RunTerms) -> Backend:
     return Simulator(trainer, terms.devices, msgspec.convert(terms.cluster, Cluster))
 
 
-def create(out: Path, terms: RunTerms, sources: dict[str, Path], model: str = "") -> RunFolder:
+def create(out: Path, terms: RunTerms, sources: dict[str, Path], models: Mapping[str, str] = NONE_GIVEN) -> RunFolder:
     """Make the run's folder: its terms, and every organization whole (``sources``: name to folder).
 
-    ``model``, if given, is that of all organizations.
+    ``models`` maps an organization to the model that takes the place of its own.
 
     Raises:
         UsageError: the folder already holds a run.
@@ -75,7 +78,7 @@ def create(out: Path, terms: RunTerms, sources: dict[str, Path], model: str = ""
         raise UsageError(f"{out} already holds a run. Continue it with `metaloop resume {out}`, or name another --out.")
     shutil.rmtree(folder.organizations, ignore_errors=True)  # left by a command that died before its terms stood
     for name, source in sources.items():
-        write_whole(source, folder.organizations / name, model)
+        write_whole(source, folder.organizations / name, models.get(name, ""))
     write_json(folder.terms, terms)
     return folder
 
@@ -175,13 +178,13 @@ def _allowance(folder: RunFolder, organization: Organization, terms: RunTerms) -
 
 
 def _thought(folder: RunFolder, terms: RunTerms) -> tuple[int, float]:
-    """Tokens and dollars of all org runs that have ended."""
-    from metaloop.meta.audit import audit
+    """Tokens and dollars of all org runs that have ended, those of answers that came too late among them."""
+    from metaloop.meta.thinking import charged
 
     if terms.total_allowance == UNLIMITED:
         return 0, 0.0
     places = [folder.org_run(name, seed) for name in terms.organizations for seed in terms.org_run_seeds]
-    counts = [audit(journal.read(place.journal)) for place in places if has_ended(place)]
+    counts = [charged(journal.read(place.journal), place.transcripts) for place in places if has_ended(place)]
     return sum(count.tokens for count in counts), sum(count.usd for count in counts)
 
 

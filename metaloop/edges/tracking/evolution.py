@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from metaloop.edges.evolution.results import EvolutionResults
-from metaloop.edges.tracking.images import RunImage, org_run_images, scalars
+from metaloop.edges.tracking.images import RunImage, org_run_images
 from metaloop.edges.tracking.knobs import flatten
+from metaloop.edges.tracking.metrics import scalars
 from metaloop.files.org_file import load_organization
 from metaloop.files.run_folder import read_json, read_lines
 from metaloop.meta.evolution.folder import EvolutionFolder

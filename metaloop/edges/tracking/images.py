@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from metaloop.edges.report.story import Story, Training, describe, tell
 from metaloop.edges.tracking.knobs import flatten
+from metaloop.edges.tracking.metrics import Point, gain_metrics, scalars
 from metaloop.edges.tracking.notes import comparison_pictures, leaderboard_note, org_run_pictures, record_note
 from metaloop.files import journal
 from metaloop.files.org_file import load_organization
@@ -23,14 +24,6 @@ from metaloop.files.run_folder import OrgRunFolder, RunFolder, RunTerms
 from metaloop.meta.measure import measure_run
 from metaloop.meta.results import OrganizationResult, OrgRunResult, Results
 from metaloop.vocabulary.errors import FileError
-
-
-class Point(msgspec.Struct, frozen=True):
-    """A metric's value: ``step`` is the x axis, ``t`` seconds since the start of the image's run."""
-
-    value: float
-    step: int = 0
-    t: float = 0.0
 
 
 class RunImage(msgspec.Struct, frozen=True):
@@ -160,7 +153,7 @@ def _organization(
     done = _finished(result, terms)
     against = result.versus_control
     summary = {
-        **_gain_metrics(result),
+        **gain_metrics(result),
         "gpu_hours_to_best_control": result.gpu_hours_to_best_control,
         "versus_best_control_bpb": against.difference_bpb if against else None,
     }
@@ -194,7 +187,7 @@ def _org_run(place: OrgRunFolder, run: OrgRunResult, story: Story, params: Mappi
     }
     if run.finished:
         series["confirmed_gain_over_gpu_seconds"] = _stairs(run)
-        series |= scalars({**_gain_metrics(run), "baseline_bpb": run.baseline_bpb, "trunk_bpb": run.trunk_bpb})
+        series |= scalars({**gain_metrics(run), "baseline_bpb": run.baseline_bpb, "trunk_bpb": run.trunk_bpb})
     return RunImage(
         key=key,
         parent=run.organization,
@@ -269,32 +262,6 @@ def _experiment(story: Story, training: Training) -> RunImage:
         ends=training.end,
         failed=training.result.state not in ("ok", "stopped"),
     )
-
-
-def _gain_metrics(result: OrganizationResult | OrgRunResult) -> dict[str, float | None]:
-    low, high = result.gain_ci95 or (None, None)
-    rate = result.gain_bpb / result.gpu_hours if result.gain_bpb is not None and result.gpu_hours else None
-    return {
-        "gain_bpb": result.gain_bpb,
-        "gain_ci95_low": low,
-        "gain_ci95_high": high,
-        "gain_per_gpu_hour": result.gain_per_gpu_hour if isinstance(result, OrganizationResult) else rate,
-        "anytime_area": result.anytime_area,
-        "gpu_hours": result.gpu_hours,
-        "utilization": result.utilization,
-        "experiments": float(result.experiments),
-        "merges": float(result.merges),
-        "false_merges": float(result.false_merges),
-        "unproven_merges": float(result.unproven_merges),
-        "tokens": float(result.tokens),
-        "usd": result.usd,
-        "refusals": float(result.refusals),
-    }
-
-
-def scalars(values: Mapping[str, float | None]) -> dict[str, tuple[Point, ...]]:
-    """Metrics of one value, to six digits: noise starts long before, and the UI shows every one."""
-    return {name: (Point(float(f"{value:.6g}")),) for name, value in values.items() if value is not None}
 
 
 def _existing(paths: Mapping[str, Path]) -> dict[str, Path]:

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from metaloop.edges.tracking.images import Point, RunImage
+from metaloop.edges.tracking.images import RunImage
+from metaloop.edges.tracking.metrics import Point
 from metaloop.edges.tracking.views import views
 from metaloop.files.run_folder import read_json, write_json
 
