@@ -46,14 +46,18 @@ def thinking_options(command: F) -> F:
     return command
 
 
-def models_by_organization(given: Sequence[str], organizations: Collection[str]) -> dict[str, str]:
+def models_by_organization(
+    given: Sequence[str], organizations: Collection[str], others: Collection[str] = ()
+) -> dict[str, str]:
     """Organization to the model that takes the place of its own; those that keep theirs are absent.
 
-    ``given`` are the values of ``--model``; a later one goes over an earlier one of its kind.
+    ``given`` are the values of ``--model``; a later one goes over an earlier one of its kind. ``others`` keep theirs
+    unless they are named.
 
     Raises:
-        UsageError: a value names an organization that is not among ``organizations``, or no model.
+        UsageError: a value names an organization that is neither among ``organizations`` nor ``others``, or no model.
     """
+    known = tuple(dict.fromkeys((*organizations, *others)))
     named: dict[str, str] = {}
     everybody = ""
     for value in given:
@@ -62,11 +66,11 @@ def models_by_organization(given: Sequence[str], organizations: Collection[str])
             raise UsageError(f"--model must be NAME or ORG=NAME, got {value!r}. Name a model, or `scripted`.")
         if not equals:
             everybody = model
-        elif organization in organizations:
+        elif organization in known:
             named[organization] = model
         else:
             raise UsageError(
                 f"--model {value} names no organization of this command: {organization!r}"
-                f"{nearest(organization, organizations)}. Known: {', '.join(organizations)}."
+                f"{nearest(organization, known)}. Known: {', '.join(known)}."
             )
     return (dict.fromkeys(organizations, everybody) if everybody else {}) | named

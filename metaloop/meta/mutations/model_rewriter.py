@@ -57,15 +57,15 @@ class ModelRewriter:
         room = room_beside(self._card, TASK)
         try:
             answer = self._chat.complete((Message("system", TASK), Message("user", _told(request, room))), SCHEMA)
-        except ModelError:
-            return Rewriting(request.prose, Cost(clock.now()))
+        except ModelError as error:
+            return Rewriting(request.prose, Cost(clock.now()), str(error))
         usd = self._card.usd(answer.prompt_tokens, answer.reply_tokens)
         cost = Cost(clock.now(), answer.prompt_tokens + answer.reply_tokens, usd)
         try:
             edits = msgspec.json.decode(answer.text, type=_Reply).edits
         except UNREADABLE:
             edits = []
-        return Rewriting(edited(request.prose, edits[:MOST_EDITS]), cost)
+        return Rewriting(edited(request.prose, edits[:MOST_EDITS]), cost, answer.text)
 
 
 def edited(prose: str, edits: Sequence[Edit]) -> str:

@@ -48,10 +48,11 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Rewriting(msgspec.Struct, frozen=True):
-    """The answer: the whole prose, and what making it cost."""
+    """The answer: the whole prose, and what making it cost. ``said`` is what the rewriter said, word for word."""
 
     prose: str
     cost: Cost
+    said: str = ""
 
 
 class Rewriter(Protocol):
