@@ -24,6 +24,14 @@ from metaloop.files.run_folder import OrgRunFolder, RunFolder, RunTerms
 from metaloop.meta.measure import measure_run
 from metaloop.meta.results import OrganizationResult, OrgRunResult, Results
 from metaloop.vocabulary.errors import FileError
+from metaloop.vocabulary.models import ModelCard
+
+
+class Thoughts(msgspec.Struct, frozen=True):
+    """Where the exchanges with models lie, and the cards of those models."""
+
+    folder: Path
+    cards: tuple[ModelCard, ...]
 
 
 class RunImage(msgspec.Struct, frozen=True):
@@ -31,7 +39,8 @@ class RunImage(msgspec.Struct, frozen=True):
 
     Journals know run time only, so the wall clock comes from a file's age: at ``origin``'s last change, run time was
     ``origin_t``. Without ``origin`` the run shares its parent's clock. ``begins`` and ``ends`` are run times.
-    ``artifacts`` maps a place among the artifacts to a file or folder, ``texts`` to what it shall hold.
+    ``artifacts`` maps a place among the artifacts to a file or folder, ``texts`` to what it shall hold;
+    ``thoughts`` are shown as traces.
     """
 
     key: str
@@ -47,6 +56,7 @@ class RunImage(msgspec.Struct, frozen=True):
     begins: float = 0.0
     ends: float | None = None
     failed: bool = False
+    thoughts: Thoughts | None = None
 
 
 def images(path: Path) -> Iterator[RunImage]:
@@ -62,7 +72,7 @@ def images(path: Path) -> Iterator[RunImage]:
     for name in results.terms.organizations:
         params = {**_terms(results.terms), **_knobs(folder, name)}
         yield _organization(folder, results.terms, by_name[name], params)
-        yield from _org_runs(folder, by_name[name], params)
+        yield from _org_runs(folder, by_name[name], params, results.terms.models)
 
 
 def org_run_images(folder: RunFolder) -> Iterator[RunImage]:
@@ -73,17 +83,20 @@ def org_run_images(folder: RunFolder) -> Iterator[RunImage]:
     results, stage = measure_run(folder.path), folder.path.name
     for organization in results.organizations:
         params = {**_terms(results.terms), **_knobs(folder, organization.name)}
-        for image in _org_runs(folder, organization, params):
+        for image in _org_runs(folder, organization, params, results.terms.models):
             parent = image.parent if image.parent == organization.name else f"{stage}/{image.parent}"
             yield replace(image, key=f"{stage}/{image.key}", parent=parent, name=f"{stage}: {image.name}")
 
 
-def _org_runs(folder: RunFolder, organization: OrganizationResult, params: Mapping[str, str]) -> Iterator[RunImage]:
+def _org_runs(
+    folder: RunFolder, organization: OrganizationResult, params: Mapping[str, str], cards: tuple[ModelCard, ...]
+) -> Iterator[RunImage]:
     for run in organization.org_runs:
         place = folder.org_run(organization.name, run.seed)
         story = tell(journal.read(place.journal))
         if story is not None:
-            yield _org_run(place, run, story, params)
+            thoughts = Thoughts(place.transcripts, cards) if place.transcripts.exists() else None
+            yield replace(_org_run(place, run, story, params), thoughts=thoughts)
             yield from (_experiment(story, training) for training in story.trainings)
 
 
