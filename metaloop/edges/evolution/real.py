@@ -62,9 +62,9 @@ class RealMeasure:
         results: queue.SimpleQueue[Measured | BaseException] = queue.SimpleQueue()
         while waiting or busy:
             while waiting and free and self._affords(waiting[0], busy) and self._knows(organizations, waiting[0], busy):
+                granted = self._purse.granted() if thinks(organizations[waiting[0].name]) else UNLIMITED
                 job, backend = waiting.pop(0), free.pop()
                 busy[job] = backend
-                granted = self._purse.granted() if thinks(organizations[job.name]) else UNLIMITED
                 arguments = (job, organizations[job.name], backend, granted, results)
                 threading.Thread(target=self._run, args=arguments, daemon=True).start()
             done = results.get()
@@ -88,9 +88,12 @@ class RealMeasure:
         return sum(most) <= left
 
     def _knows(self, organizations: Mapping[str, OrgFile], request: Request, busy: Mapping[Request, Backend]) -> bool:
-        """Whether what it may think for is known: where there is a total, nobody else is thinking."""
-        alone = not self._purse.limited or not thinks(organizations[request.name])
-        return alone or not any(thinks(organizations[other.name]) for other in busy)
+        """Whether what it may think for is known, that is, nobody else is thinking; and if that is nothing, whether those
+        under way have come to their end, so that they are not lost with it."""
+        if not self._purse.limited or not thinks(organizations[request.name]) or not busy:
+            return True
+        others = any(thinks(organizations[other.name]) for other in busy)
+        return not others and not self._purse.left().spent(0, 0.0)
 
     def _most(self, request: Request) -> float:
         terms = self._stages[request.stage][0]
