@@ -88,8 +88,10 @@ class RealMeasure:
         return sum(most) <= left
 
     def _knows(self, organizations: Mapping[str, OrgFile], request: Request, busy: Mapping[Request, Backend]) -> bool:
-        """Whether what it may think for is known, that is, nobody else is thinking; and if that is nothing, whether those
-        under way have come to their end, so that they are not lost with it."""
+        """Whether what it may think for is known, as nobody else is thinking.
+
+        If that is nothing, those under way come to their end first, so that they are not lost with the rest.
+        """
         if not self._purse.limited or not thinks(organizations[request.name]) or not busy:
             return True
         others = any(thinks(organizations[other.name]) for other in busy)
