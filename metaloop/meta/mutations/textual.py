@@ -110,6 +110,12 @@ def refusal(old: str, new: str) -> str | None:
     return None
 
 
+def editable(prose: str) -> list[str]:
+    """The lines of a prose that no heading is and no kept section holds."""
+    kept = {line for section in _section(prose, KEPT) for line in section}
+    return [line for line, depth in _with_depth(prose) if not depth and line not in kept]
+
+
 def _rewritten(role: RoleFile, prose: str) -> RoleFile:
     newline = "\r\n" if "\r\n" in role.prose else "\n"
     return parse_role(with_body(role.document, prose.replace("\n", newline)))

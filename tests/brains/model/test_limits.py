@@ -17,9 +17,13 @@ import pytest
 
 from metaloop.brains.model.chat import Message
 from metaloop.brains.model.limits import WINDOW_S, Gate, Sent, open_chat, until_allowed
+from metaloop.brains.registry import make_brain
 from metaloop.vocabulary.clock import WallClock
-from metaloop.vocabulary.models import ModelCard
+from metaloop.vocabulary.models import ModelCard, ThinkingTerms
+from tests.brains import worlds as w
+from tests.brains.model.guesser import guesses
 from tests.brains.model.server import Act, Handler, fails, hangs, says, serving
+from tests.brains.objective import member
 
 ROOT = Path(__file__).resolve().parents[3]
 ASKED = (Message("user", "well?"),)
@@ -184,3 +188,22 @@ def test_models_do_not_share_limits(tmp_path: Path) -> None:
     for name in ("a/b", "a_b", "a/b" * 40):
         Gate(ModelCard(name, requests_per_minute=1), tmp_path, Time()).admit(1)
     assert len(list(itertools.chain(tmp_path.rglob("sent.json")))) == 3
+
+
+def test_waiting_for_a_place_is_thinking(tmp_path: Path) -> None:
+    with serving(guesses) as (url, _):
+        limited = card(url, at_once=1)
+        thinker = msgspec.structs.replace(member("proposer", "ann"), brain="big/one", prompt="You are careful.")
+        brain = make_brain(thinker, w.SPACE, 7, (), ThinkingTerms((limited,), limits=str(tmp_path)))
+        held, asked = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with Gate(limited, tmp_path, Time()).place():
+                held.set()
+                asked.wait(30)
+                threading.Event().wait(0.7)
+
+        threading.Thread(target=hold, daemon=True).start()
+        assert held.wait(30)
+        asked.set()
+        assert brain.decide(w.propose()).cost.seconds > 0.5
