@@ -70,9 +70,9 @@ class ModelRewriter:
 
 
 def schema(prose: str) -> dict[str, Any]:
-    """The answer's schema: whole lines to choose from, as small models cannot copy; servers that decode freely ignore it.
+    """The answer's schema: whole lines to choose from, as small models cannot copy.
 
-    Part of a line will do as well: :func:`edited` takes both.
+    Where a server does not constrain the answer, part of a line will do as well: :func:`edited` takes both.
     """
     lines = [line for line in editable(prose) if line.strip() and prose.count(line) == 1]
     find = {**TEXT, "enum": lines} if lines else TEXT
