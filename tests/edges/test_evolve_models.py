@@ -86,7 +86,7 @@ def start(*arguments: str, cwd: Path, env: dict[str, str]) -> subprocess.Popen[s
 
 def metaloop(*arguments: str, cwd: Path, env: dict[str, str]) -> Any:
     process = start(*arguments, cwd=cwd, env=env)
-    out, err = process.communicate(timeout=400)
+    out, err = process.communicate(timeout=550)
     assert process.returncode == 0, err
     return json.loads(out)
 
@@ -193,6 +193,45 @@ def test_a_total_holds_over_everything(desk_and_place: tuple[Path, dict[str, str
     assert 20_000 <= tokens <= 20_000 + 1500, "what was asked is paid, so that the last answers may pass it"
     kept = sum(a.prompt_tokens + a.reply_tokens for each in exchanges(place / "limited") for a in each.answers)
     assert tokens == kept + results["thinking"]["rewriting"][0]
+
+
+@pytest.mark.slow
+def test_real_stages_are_thought_through_and_paid(desk_and_place: tuple[Path, dict[str, str], Desk]) -> None:
+    """The confirmation, on Ray with real trainings; its answers cost the same ledger."""
+    place, env, _ = desk_and_place
+    sizes = [
+        "--generations",
+        "0",
+        "--opening-blocks",
+        "2",
+        "--final-seeds",
+        "2",
+        "--unseen-seeds",
+        "2",
+        "--short-seeds",
+        "0",
+    ]
+    sizes += [
+        "--long-seeds",
+        "0",
+        "--gpu-hours",
+        "0.002",
+        "--preset",
+        "cpu-micro",
+        "--confirm-pairs",
+        "2",
+        "--devices",
+        "1",
+    ]
+    thinking = ["--model", "guess", "--models", "models.yaml", "--max-tokens", "1500", "--max-total-tokens", "40000"]
+    command = [*EVOLVE[:4], *sizes, *thinking, "--no-mlflow", "--json", "--out", "real"]
+    results = metaloop(*command, cwd=place, env=env)
+    measured = [each for each in read_lines(place / "real" / "measured.jsonl", Measured) if each.real]
+    paid = {stage: sum(m.tokens for m in measured if m.stage == stage) for stage in ("confirmation", "half")}
+    assert min(paid.values()) > 0
+    assert {stage: results["thinking"]["stages"][stage][0] for stage in paid} == paid
+    assert not results["ran_out"]
+    assert results["gpu_hours"] > 0
 
 
 @pytest.mark.parametrize(
