@@ -13,7 +13,12 @@ from metaloop.edges.cli import COMMANDS, cli
 ROOT = Path(__file__).resolve().parents[1]
 SKILL = ROOT / ".claude" / "skills" / "metaloop" / "SKILL.md"
 READ = (ROOT / "AGENTS.md", SKILL)
-ROLES = sorted((ROOT / "roles").glob("*.md"))
+OWN = [path for home in ("orgs", "docs/examples") for path in (ROOT / home).rglob("*.md")]
+ROLES = [
+    *sorted((ROOT / "roles").glob("*.md")),
+    *sorted(path for path in OWN if path.name not in ("ORG.md", "EVIDENCE.md", "README.md")),
+]
+"""The library's, and those that organizations have of their own."""
 
 
 def front_matter(path: Path) -> dict[str, object]:
@@ -33,7 +38,7 @@ def test_the_skill_says_what_it_is_for() -> None:
     assert len(description) <= 1024
 
 
-@pytest.mark.parametrize("path", ROLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ROLES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_role_is_a_subagent(path: Path) -> None:
     """Claude Code's rules (https://code.claude.com/docs/en/sub-agents): name and description are required, the name is
     lower-case with hyphens, tools are names with commas between, a model is a word."""

@@ -39,7 +39,7 @@ def make_brain(
 
 def _model_brain(member: Member, space: Space, colleagues: tuple[Member, ...], thinking: ThinkingTerms) -> Brain:
     from metaloop.brains.model.brain import ModelBrain
-    from metaloop.brains.model.chat import OpenAIChat
+    from metaloop.brains.model.limits import open_chat
 
     card = thinking.card(member.brain)
     if card is None:
@@ -47,7 +47,7 @@ def _model_brain(member: Member, space: Space, colleagues: tuple[Member, ...], t
             f"member {member.name} asks for model {member.brain!r}, which has no card. Add one to the models file, or "
             "set `model: scripted`."
         )
-    return ModelBrain(member, space, colleagues, card, OpenAIChat(card), thinking)
+    return ModelBrain(member, space, colleagues, card, open_chat(card, thinking.limits), thinking)
 
 
 def _proposers() -> dict[str, Callable[[Member, Space, int], Brain]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from metaloop.edges.leaderboard_cells import Column, false_share, hours, plus_minus, rate, signed, versus
+from metaloop.edges.thinking_table import COLUMNS, TITLE, anybody_thinks, thinking_notes
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.measure import measure_run, rank
 from metaloop.meta.results import OrganizationResult, Results
@@ -23,8 +25,6 @@ PIPED_WIDTH = 160
 NARROW, WIDE = 100, 150
 """Columns of the terminal from which on the comparison, and the secondary measures, find room; ``--json`` and the
 report have them all."""
-
-Column = tuple[str, Callable[[OrganizationResult], str]]
 
 
 class Leaderboard(msgspec.Struct, frozen=True):
@@ -87,6 +87,10 @@ def print_leaderboard(results: Sequence[Results]) -> None:
     console.print(_table(board.organizations, results[0].terms, console.width))
     for line in footnotes(board):
         console.print(line, style="dim", markup=False)
+    if anybody_thinks(board.organizations):
+        console.print(_thinking_table(board.organizations))
+        for line in thinking_notes(board.organizations):
+            console.print(line, style="dim", markup=False)
     for warning in board.warnings:
         print(f"metaloop: {warning}", file=sys.stderr)
 
@@ -94,15 +98,26 @@ def print_leaderboard(results: Sequence[Results]) -> None:
 def _table(organizations: Sequence[OrganizationResult], terms: RunTerms, width: int) -> Table:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     title = (
         f"{terms.trainer} {terms.preset}, {terms.gpu_hours:.3g} GPU-hours on {terms.devices} devices for each org run"
     )
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     columns = [*_FIRST, *(_VERSUS if width >= NARROW else ()), *(_MORE if width >= WIDE else ())]
-    if any(o.tokens or o.usd for o in organizations) and width >= WIDE:
-        columns += _MONEY
+    return _filled(table, organizations, columns)
+
+
+def _thinking_table(organizations: Sequence[OrganizationResult]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=TITLE, title_justify="left", title_style="bold", pad_edge=False)
+    return _filled(table, organizations, COLUMNS)
+
+
+def _filled(table: Table, organizations: Sequence[OrganizationResult], columns: Sequence[Column]) -> Table:
+    from rich.text import Text
+
     table.add_column("organization", no_wrap=True, overflow="ellipsis")
     for heading, _ in columns:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -133,44 +148,6 @@ def footnotes(board: Leaderboard) -> list[str]:
     return lines
 
 
-def signed(value: float | None, digits: int = 4) -> str:
-    """``+0.0123``; a dash where there is no value."""
-    return "–" if value is None else f"{value:+.{digits}f}"
-
-
-def rate(value: float | None) -> str:
-    """``+23.19`` or ``+0.00064``: two decimals, or three significant digits where that says more."""
-    if value is None:
-        return "–"
-    return f"{value:+.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:+.3g}"
-
-
-def interval(ci95: tuple[float, float] | None, digits: int = 4) -> str:
-    """``[+0.0100, +0.0150]``; empty where there is none."""
-    return "" if ci95 is None else f"[{ci95[0]:+.{digits}f}, {ci95[1]:+.{digits}f}]"
-
-
-def plus_minus(value: float | None, ci95: tuple[float, float] | None) -> str:
-    """``+0.0123 ± 0.0021``: a t interval is symmetric, so its half width says it all."""
-    return f"{signed(value)} ± {(ci95[1] - ci95[0]) / 2:.4f}" if ci95 else signed(value)
-
-
-def versus(organization: OrganizationResult) -> str:
-    """Difference to the strongest control, with its interval."""
-    against = organization.versus_control
-    return plus_minus(against.difference_bpb, against.ci95) if against else "–"
-
-
-def false_share(organization: OrganizationResult) -> str:
-    """``2 of 7``."""
-    return f"{organization.false_merges} of {organization.merges}" if organization.merges else "–"
-
-
-def hours(value: float | None) -> str:
-    """GPU-hours with three significant digits."""
-    return "–" if value is None else f"{value:.3g}"
-
-
 _FIRST: tuple[Column, ...] = (
     ("gain ± 95 %", lambda o: plus_minus(o.gain_bpb, o.gain_ci95)),
     ("per GPU-h", lambda o: rate(o.gain_per_gpu_hour)),
@@ -183,8 +160,4 @@ _MORE: tuple[Column, ...] = (
     ("used", lambda o: f"{o.utilization:.1%}"),
     ("area", lambda o: signed(o.anytime_area)),
     ("h to control", lambda o: hours(o.gpu_hours_to_best_control)),
-)
-_MONEY: tuple[Column, ...] = (
-    ("tokens", lambda o: f"{o.tokens:,}"),
-    ("$", lambda o: f"{o.usd:.2f}"),
 )

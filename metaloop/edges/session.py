@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
+from msgspec.structs import replace
 
 from metaloop.edges.progress import Progress
 from metaloop.execution.backend import Backend
@@ -26,6 +29,8 @@ from metaloop.vocabulary.errors import OrgFileError, UsageError
 from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.text import nearest
+
+NONE_GIVEN: Mapping[str, str] = MappingProxyType({})
 
 
 def target_of(terms: RunTerms) -> Target:
@@ -62,10 +67,10 @@ def simulator_of(terms: RunTerms) -> Backend:
     return Simulator(trainer, terms.devices, msgspec.convert(terms.cluster, Cluster))
 
 
-def create(out: Path, terms: RunTerms, sources: dict[str, Path], model: str = "") -> RunFolder:
+def create(out: Path, terms: RunTerms, sources: dict[str, Path], models: Mapping[str, str] = NONE_GIVEN) -> RunFolder:
     """Make the run's folder: its terms, and every organization whole (``sources``: name to folder).
 
-    ``model``, if given, is that of all organizations.
+    ``models`` maps an organization to the model that takes the place of its own.
 
     Raises:
         UsageError: the folder already holds a run.
@@ -75,7 +80,7 @@ def create(out: Path, terms: RunTerms, sources: dict[str, Path], model: str = ""
         raise UsageError(f"{out} already holds a run. Continue it with `metaloop resume {out}`, or name another --out.")
     shutil.rmtree(folder.organizations, ignore_errors=True)  # left by a command that died before its terms stood
     for name, source in sources.items():
-        write_whole(source, folder.organizations / name, model)
+        write_whole(source, folder.organizations / name, models.get(name, ""))
     write_json(folder.terms, terms)
     return folder
 
@@ -119,34 +124,43 @@ def execute(folder: RunFolder, backend: Backend, progress: Progress) -> None:
 
     Organizations alternate within a seed so that a machine that slows down over the hours slows all of them.
     """
-    terms = folder.read_terms()
-    target = target_of(terms)
-    organizations = organizations_of(folder, terms, target)
-    confirmer = Confirmer(backend, terms.confirm_pairs, _known_confirmations(folder, terms))
-    for seed in terms.org_run_seeds:
+    bench = _bench(folder, folder.read_terms(), backend, progress)
+    organizations = organizations_of(folder, bench.terms, bench.target)
+    for seed in bench.terms.org_run_seeds:
         for organization in organizations:
-            _carry_out(folder, organization, seed, target, confirmer, backend, progress)
+            _carry_out(bench, organization, seed)
 
 
-def execute_one(folder: RunFolder, name: str, seed: int, backend: Backend, progress: Progress) -> None:
-    """What is missing of one org run and its confirmation."""
-    terms = folder.read_terms()
-    target = target_of(terms)
-    organization = check_runnable(read_organization(folder.organizations / name), target, terms.models)
-    confirmer = Confirmer(backend, terms.confirm_pairs, _known_confirmations(folder, terms))
-    _carry_out(folder, organization, seed, target, confirmer, backend, progress)
-
-
-def _carry_out(
-    folder: RunFolder,
-    organization: Organization,
-    seed: int,
-    target: Target,
-    confirmer: Confirmer,
-    backend: Backend,
-    progress: Progress,
+def execute_one(
+    folder: RunFolder, name: str, seed: int, backend: Backend, progress: Progress, most: Allowance = UNLIMITED
 ) -> None:
-    place, terms = folder.org_run(organization.name, seed), folder.read_terms()
+    """What is missing of one org run and its confirmation; it may think for ``most``, if its terms grant no less."""
+    terms = folder.read_terms()
+    bench = _bench(folder, replace(terms, allowance=terms.allowance.least(most)), backend, progress)
+    organization = check_runnable(read_organization(folder.organizations / name), bench.target, terms.models)
+    _carry_out(bench, organization, seed)
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What all org runs of a run have in common."""
+
+    folder: RunFolder
+    terms: RunTerms
+    target: Target
+    confirmer: Confirmer
+    backend: Backend
+    progress: Progress
+
+
+def _bench(folder: RunFolder, terms: RunTerms, backend: Backend, progress: Progress) -> _Bench:
+    confirmer = Confirmer(backend, terms.confirm_pairs, _known_confirmations(folder, terms))
+    return _Bench(folder, terms, target_of(terms), confirmer, backend, progress)
+
+
+def _carry_out(bench: _Bench, organization: Organization, seed: int) -> None:
+    folder, terms, backend, progress = bench.folder, bench.terms, bench.backend, bench.progress
+    place = folder.org_run(organization.name, seed)
     if not has_ended(place):
         allowed = _allowance(folder, organization, terms)
         if allowed.spent(0, 0.0):
@@ -156,8 +170,8 @@ def _carry_out(
             _begin_anew(place)
         with progress.org_run(organization.name, seed) as observer:
             granted = OrgRunTerms(organization, seed, terms.budget_s, terms.models, allowed)
-            run_org(granted, place, target, backend, observer)
-    _confirm(folder, organization.name, seed, confirmer, progress)
+            run_org(granted, place, bench.target, backend, observer)
+    _confirm(folder, organization.name, seed, bench.confirmer, progress)
 
 
 def _begin_anew(place: OrgRunFolder) -> None:
@@ -175,13 +189,13 @@ def _allowance(folder: RunFolder, organization: Organization, terms: RunTerms) -
 
 
 def _thought(folder: RunFolder, terms: RunTerms) -> tuple[int, float]:
-    """Tokens and dollars of all org runs that have ended."""
-    from metaloop.meta.audit import audit
+    """Tokens and dollars of all org runs that have ended, those of answers that came too late among them."""
+    from metaloop.meta.thinking import charged
 
     if terms.total_allowance == UNLIMITED:
         return 0, 0.0
     places = [folder.org_run(name, seed) for name in terms.organizations for seed in terms.org_run_seeds]
-    counts = [audit(journal.read(place.journal)) for place in places if has_ended(place)]
+    counts = [charged(journal.read(place.journal), place.transcripts) for place in places if has_ended(place)]
     return sum(count.tokens for count in counts), sum(count.usd for count in counts)
 
 

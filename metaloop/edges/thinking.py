@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from metaloop.files.run_folder import RunTerms
+from metaloop.meta.evolution.terms import EvolutionTerms
 from metaloop.vocabulary.errors import UsageError
 from metaloop.vocabulary.organization import Organization
+from metaloop.vocabulary.text import nearest
 
 
 def check_thinking(organizations: Iterable[Organization], terms: RunTerms) -> None:
@@ -16,10 +18,36 @@ def check_thinking(organizations: Iterable[Organization], terms: RunTerms) -> No
         ModelError: nothing says where a model is served, or its client is not installed.
         UsageError: dollars are limited, and a model has no price.
     """
+    limited = terms.allowance.usd is not None or terms.total_allowance.usd is not None
+    _check({member.brain for organization in organizations for member in organization.members}, terms, limited)
+
+
+def check_evolution_thinking(organizations: Sequence[Organization], terms: EvolutionTerms) -> None:
+    """The same of an evolution, whose rewriter is a model that is asked too.
+
+    Raises:
+        ModelError, UsageError: as :func:`check_thinking`; or the rewriter has no card, or nobody reads what it writes.
+    """
+    run = terms.confirmation
+    asked = {member.brain for organization in organizations for member in organization.members}
+    if terms.rewriter:
+        known = [card.name for card in run.models]
+        if terms.rewriter not in known:
+            raise UsageError(
+                f"--rewriter {terms.rewriter} is no model of the models file{nearest(terms.rewriter, known)}. Known: "
+                f"{', '.join(known) or 'none'}. Name one, or add a card and name the file with --models."
+            )
+        if asked <= {"scripted"}:
+            raise UsageError(
+                "--rewriter rewrites prose, but no model reads any: all members are scripted. Add --model."
+            )
+    limited = run.allowance.usd is not None or terms.total_allowance.usd is not None
+    _check({*asked, terms.rewriter}, run, limited)
+
+
+def _check(asked: Container[str], terms: RunTerms, limited: bool) -> None:
     from metaloop.brains.model.chat import OpenAIChat
 
-    asked = {member.brain for organization in organizations for member in organization.members}
-    limited = terms.allowance.usd is not None or terms.total_allowance.usd is not None
     for card in terms.models:
         if card.name not in asked:
             continue

@@ -93,7 +93,12 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
                 longest_s=target.longest_s,
                 revive=revive,
                 commits=lambda: len(state.commits),
-                thinking=ThinkingTerms(terms.models, str(folder.transcripts.resolve()), backend.name == "sim"),
+                thinking=ThinkingTerms(
+                    terms.models,
+                    str(folder.transcripts.resolve()),
+                    backend.name == "sim",
+                    str(folder.limits.resolve()),
+                ),
             )
         )
     finally:

@@ -40,6 +40,7 @@ __all__ = [
     "organization_faults",
     "parse_organization",
     "read_organization",
+    "with_model",
     "write_files",
     "write_whole",
 ]
@@ -82,11 +83,14 @@ def write_whole(organization_folder: Path, destination: Path, model: str = "") -
 
     ``model``, if given, takes the place of the organization's own: it decides for all who inherit it.
     """
-    organization = read_organization(organization_folder)
-    if model:
-        document = set_value(organization.document, ("model",), model)
-        organization = replace(organization, document=document, model=model)
-    return write_files(organization, destination)
+    return write_files(with_model(read_organization(organization_folder), model), destination)
+
+
+def with_model(organization: OrgFile, model: str) -> OrgFile:
+    """The same with another model for all who inherit it; where ``model`` is empty, as it is."""
+    if not model:
+        return organization
+    return replace(organization, document=set_value(organization.document, ("model",), model), model=model)
 
 
 def write_files(organization: OrgFile, destination: Path) -> OrgFile:

@@ -9,10 +9,12 @@
       NAME/seed-S/repo/              its git repository
       NAME/seed-S/inbox.jsonl        ideas that people add while it runs
       NAME/seed-S/alive              last sign of life, in seconds of run time
+      NAME/seed-S/transcripts/       every exchange with a model, one file each
       NAME/seed-S/confirmation.jsonl the harness's trainings after the run (Confirmation, one a line)
       results.json                   what `--json` prints
       report.html
       mlflow.json                    MLflow run ids already made
+      limits/                        what models were asked lately, for the limits that members keep together
 """
 
 from __future__ import annotations
@@ -95,6 +97,7 @@ class OrgRunFolder:
         self.alive = path / "alive"
         self.transcripts = path / "transcripts"
         self.confirmations = path / "confirmation.jsonl"
+        self.limits = path.parent.parent / "limits"
 
 
 class RunFolder:

@@ -24,6 +24,7 @@ from metaloop.meta.confirmed import (
 )
 from metaloop.meta.results import Comparison, ConfirmedMerge, OrganizationResult, OrgRunResult, Results
 from metaloop.meta.statistics import sign_flip_test, t_interval
+from metaloop.meta.thinking import gain_for_each, idle_for_decisions, tokens_of, unaccounted, usd_of
 from metaloop.meta.waiting import waiting
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.errors import FileError
@@ -65,7 +66,9 @@ def measure_folder(folder: OrgRunFolder, terms: RunTerms) -> OrgRunResult | None
     if not events:
         return None
     confirmations = read_lines(folder.confirmations, Confirmation)
-    return measure_org_run(events, confirmations, terms.confirm_pairs, ends=terms.confirm == "ends")
+    measured = measure_org_run(events, confirmations, terms.confirm_pairs, ends=terms.confirm == "ends")
+    late = unaccounted(events, folder.transcripts)
+    return msgspec.structs.replace(measured, tokens_unaccounted=late.tokens, usd_unaccounted=late.usd)
 
 
 def measure_org_run(
@@ -172,6 +175,7 @@ def measure_organization(name: str, control: bool, org_runs: Sequence[OrgRunResu
     scored_hours = math.fsum(run.gpu_hours for run in scored)
     busy = math.fsum(run.utilization * run.gpu_hours for run in org_runs)
     areas = [run.anytime_area for run in scored if run.anytime_area is not None]
+    idle = idle_for_decisions(org_runs)
     return OrganizationResult(
         name=name,
         control=control,
@@ -179,7 +183,7 @@ def measure_organization(name: str, control: bool, org_runs: Sequence[OrgRunResu
         gain_bpb=estimate.mean if gains else None,
         gain_ci95=estimate.ci95,
         interval_over=over,
-        gain_per_gpu_hour=math.fsum(gains) / scored_hours if scored_hours > 0 else None,
+        gain_per_gpu_hour=gain_for_each(scored, scored_hours),
         gpu_hours=hours,
         utilization=busy / hours if hours > 0 else 0.0,
         experiments=sum(run.experiments for run in org_runs),
@@ -192,6 +196,12 @@ def measure_organization(name: str, control: bool, org_runs: Sequence[OrgRunResu
         org_runs=tuple(org_runs),
         unproven_merges=sum(run.unproven_merges for run in org_runs),
         refusals=sum(run.refusals for run in org_runs),
+        tokens_unaccounted=sum(run.tokens_unaccounted for run in org_runs),
+        usd_unaccounted=math.fsum(run.usd_unaccounted for run in org_runs),
+        gain_per_million_tokens=gain_for_each(scored, tokens_of(scored) / 1e6),
+        gain_per_usd=gain_for_each(scored, usd_of(scored)),
+        idle_thinking=idle,
+        idle_thinking_share=math.fsum(wait.seconds for wait in idle) / (3600 * hours) if hours > 0 else 0.0,
     )
 
 

@@ -54,7 +54,9 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     ``finished`` says that the run has ended and every trunk commit was confirmed or tried; before, gains are ``None``.
     ``pairs`` counts those with a score of baseline and trunk, ``pairs_dropped`` those where a training failed.
     ``gpu_hours`` and ``utilization`` are counted from the journal, not from the controller's ledger; ``waiting`` says
-    what the devices idled for. ``refusals`` counts questions to which a member had no usable answer.
+    what the devices idled for. ``refusals`` counts questions to which a member had no usable answer. ``tokens`` and
+    ``usd`` are what the journal's decisions cost, ``tokens_unaccounted`` and ``usd_unaccounted`` what answers cost
+    beside that, which came too late for any decision.
     """
 
     organization: str
@@ -85,6 +87,8 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     merge_records: tuple[ConfirmedMerge, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     refusals: int = 0
+    tokens_unaccounted: int = 0
+    usd_unaccounted: float = 0.0
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -107,7 +111,10 @@ class OrganizationResult(msgspec.Struct, frozen=True):
 
     ``gain_bpb`` is the mean over org runs; ``gpu_hours``, ``experiments``, ``merges``, ``false_merges``, ``tokens``,
     ``usd`` and ``refusals`` are totals over them; ``gain_per_gpu_hour`` is the mean gain over the mean GPU-hours of
-    an org run. ``gain_ci95`` is a t interval over the org runs; with a single org run, over its confirmation pairs
+    an org run, ``gain_per_million_tokens`` and ``gain_per_usd`` likewise over all tokens and dollars that are known to
+    have been charged, the unaccounted ones too (``None``: nothing was). ``idle_thinking`` has the device-seconds that
+    idled while somebody thought, by cause and member, ``idle_thinking_share`` their share of the paid ones.
+    ``gain_ci95`` is a t interval over the org runs; with a single org run, over its confirmation pairs
     (``interval_over`` says which). ``versus_control`` compares with the strongest control.
     """
 
@@ -131,6 +138,17 @@ class OrganizationResult(msgspec.Struct, frozen=True):
     unproven_merges: int = 0
     versus_control: Comparison | None = None
     refusals: int = 0
+    tokens_unaccounted: int = 0
+    usd_unaccounted: float = 0.0
+    gain_per_million_tokens: float | None = None
+    gain_per_usd: float | None = None
+    idle_thinking: tuple[Waiting, ...] = ()
+    idle_thinking_share: float = 0.0
+
+    @property
+    def thinks(self) -> bool:
+        """Whether any of its members asked a model."""
+        return bool(self.tokens or self.tokens_unaccounted or self.usd or self.refusals)
 
 
 class Results(msgspec.Struct, frozen=True):

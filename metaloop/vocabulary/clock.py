@@ -26,3 +26,14 @@ class WallClock:
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
         time.sleep(seconds)
+
+
+class MachineClock:
+    """Seconds since a moment that all processes of a machine share (CLOCK_MONOTONIC): what they agree by."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Let ``seconds`` pass."""
+        time.sleep(seconds)

@@ -31,6 +31,15 @@ class ModelCard(msgspec.Struct, frozen=True):
     temperature: Annotated[float, Meta(ge=0, le=2, description="0: the likeliest reply.")] = 0.7
     timeout_s: Annotated[float, Meta(ge=0.1, le=3600, description="Seconds for one attempt, whole.")] = 120.0
     attempts: Annotated[int, Meta(ge=1, le=10, description="Tries where the server fails or says: later.")] = 4
+    at_once: Annotated[
+        int, Meta(ge=0, le=1000, description="Requests under way at once, of all members; 0: no limit.")
+    ] = 0
+    requests_per_minute: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Requests in any minute, of all members; 0: no limit.")
+    ] = 0
+    tokens_per_minute: Annotated[
+        int, Meta(ge=0, le=1_000_000_000, description="Tokens in any minute, of all members; 0: no limit.")
+    ] = 0
     values_shown: Annotated[
         int, Meta(ge=0, le=20, description="Values of a number that may be chosen; 0: any in its range.")
     ] = 0
@@ -78,12 +87,14 @@ class ThinkingTerms(msgspec.Struct, frozen=True):
     """What the model brains of an org run have to work with.
 
     ``transcripts`` is the folder that exchanges are written to, and read from again after a death; empty: none.
+    ``limits`` is the folder by which all processes on this machine keep to a card's limits together; empty: none do.
     ``declared_time``: a decision takes the seconds that its model's card says (simulated time), not those that passed.
     """
 
     cards: tuple[ModelCard, ...] = ()
     transcripts: str = ""
     declared_time: bool = False
+    limits: str = ""
 
     def card(self, model: str) -> ModelCard | None:
         """The card of that name."""

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from metaloop.edges.commands.compare import compare_command
-from metaloop.edges.leaderboard import Leaderboard, plus_minus, run_folders
+from metaloop.edges.leaderboard import Leaderboard, run_folders
+from metaloop.edges.leaderboard_cells import plus_minus
 from metaloop.vocabulary.errors import UsageError
 from tests.meta.synthetic_run import PROFILES, Profile, write_run
 

@@ -12,8 +12,9 @@ import pytest
 from msgspec.structs import replace
 
 from metaloop.edges.tracking import finish_tracker, start_page, start_tracker, tracking_uri
-from metaloop.edges.tracking.images import Point, RunImage, images, org_run_images
+from metaloop.edges.tracking.images import RunImage, images, org_run_images
 from metaloop.edges.tracking.knobs import flatten
+from metaloop.edges.tracking.metrics import Point
 from metaloop.edges.tracking.publisher import FOLDER_TAG, Publisher
 from metaloop.edges.tracking.views import views
 from metaloop.files.org_file import load_organization

@@ -50,6 +50,13 @@ def test_shipped_role_is_a_subagent(path: Path):
     assert body.strip()
 
 
+def test_the_examples_differ_in_their_prose_alone():
+    careful, bold = (load_organization(ROOT / "docs" / "examples" / name) for name in ("prose-careful", "prose-bold"))
+    for ours, theirs in zip(careful.members, bold.members, strict=True):
+        assert (ours.kind, ours.policy, ours.brain) == (theirs.kind, theirs.policy, "scripted")
+        assert ours.prompt != theirs.prompt
+
+
 def test_the_promised_organizations_are_there():
     assert {path.name for path in ORGS if path.parent.name == "orgs"} == NAMES
     assert {path.name for path in ORGS if path.parent.name == "evolved"} == {"focused-scout"}

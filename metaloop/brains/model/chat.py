@@ -8,7 +8,7 @@ a server's JSON is taken for what its types say, or not at all.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -71,13 +71,13 @@ class _Completion(msgspec.Struct, frozen=True):
 
 
 class OpenAIChat:
-    """The ``openai`` client for one model.
+    """The ``openai`` client for one model. ``attempt`` is called before every request, repeated ones too.
 
     Raises:
         ModelError: the client is not installed, or the environment names no server.
     """
 
-    def __init__(self, card: ModelCard) -> None:
+    def __init__(self, card: ModelCard, attempt: Callable[[], None] = lambda: None) -> None:
         try:
             import openai
         except ImportError:
@@ -99,7 +99,9 @@ class OpenAIChat:
             base_url=base_url or None,
             timeout=card.timeout_s,
             max_retries=card.attempts - 1,
-            http_client=openai.DefaultHttpxClient(event_hooks={"response": [bounded(card.timeout_s)]}),
+            http_client=openai.DefaultHttpxClient(
+                event_hooks={"request": [lambda _: attempt()], "response": [bounded(card.timeout_s)]}
+            ),
         )
 
     def complete(self, messages: Sequence[Message], schema: dict[str, Any]) -> Answer:
@@ -140,8 +142,12 @@ class OpenAIChat:
 
 def _estimated(messages: Sequence[Message], text: str) -> _Usage:
     """Tokens where the server does not count them, so that an allowance still ends."""
-    prompt = sum(len(message.content) for message in messages)
-    return _Usage(prompt // CHARS_A_TOKEN + 1, len(text) // CHARS_A_TOKEN + 1)
+    return _Usage(estimated_tokens(messages), len(text) // CHARS_A_TOKEN + 1)
+
+
+def estimated_tokens(messages: Sequence[Message]) -> int:
+    """Tokens of a prompt, rather too many."""
+    return sum(len(message.content) for message in messages) // CHARS_A_TOKEN + 1
 
 
 def room_beside(card: ModelCard, system: str) -> int:

@@ -40,6 +40,17 @@ def identity(messages: Sequence[Message]) -> str:
     return hashlib.sha256(msgspec.json.encode(tuple(messages))).hexdigest()[:16]
 
 
+def read_exchanges(folder: Path) -> list[Exchange]:
+    """All exchanges below a folder of transcripts, by member and question; what cannot be read is left out."""
+    found = []
+    for path in sorted(folder.glob("*/*.json")):
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=Exchange))
+        except (OSError, *UNREADABLE):
+            continue
+    return found
+
+
 class Transcripts:
     """The exchanges of one member, ``FOLDER/MEMBER/INDEX-ASKED.json``; without a folder nothing is kept."""
 

@@ -28,6 +28,13 @@ class Checked(msgspec.Struct, frozen=True):
     errors: tuple[dict[str, str | int | None], ...] = ()
 
 
+class CheckedAll(msgspec.Struct, frozen=True):
+    """What ``check --json`` prints."""
+
+    ok: bool
+    checked: tuple[Checked, ...]
+
+
 @click.command("check")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -49,7 +56,7 @@ def check_command(paths: tuple[Path, ...], as_json: bool) -> None:
         if not faults and not as_json:
             click.echo(f"ok  {checked[-1].path}  {checked[-1].about}")
     if as_json:
-        click.echo(msgspec.json.encode({"ok": not told, "checked": checked}))
+        click.echo(msgspec.json.encode(CheckedAll(not told, tuple(checked))))
     if told:
         raise click.exceptions.Exit(EXIT_FAULTS)
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from metaloop.edges.commands.options import F, default_out, run_options
+from metaloop.edges.commands.thinking_options import thinking_options
 from metaloop.edges.outcome import print_json
 from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.vocabulary.errors import UsageError
@@ -63,6 +64,14 @@ def _counts(*options: tuple[str, int, int, str]) -> Callable[[F], F]:
 @click.option("--max-gpu-hours", type=click.FloatRange(0.0), default=None, help="Hard limit [default: the plan's].")
 @click.option("--dollars-per-gpu-hour", type=click.FloatRange(0.0), default=0.0, help="For the plan [default: 0].")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option(
+    "--rewriter",
+    default="",
+    metavar="NAME",
+    help="A model of the models file that rewrites the prose of roles which models read, from what their org runs say "
+    "against them [default: prose is not rewritten].",
+)
+@thinking_options
 @run_options
 def evolve_command(organizations: tuple[Path, ...], controls: tuple[Path, ...], dry_run: bool, **options: Any) -> None:
     """Mutate organizations (folders with an ORG.md) and race them, to raise confirmed gain per GPU-hour.
@@ -77,23 +86,29 @@ def evolve_command(organizations: tuple[Path, ...], controls: tuple[Path, ...], 
     this machine. A plan is printed first; --dry-run stops there. Interrupted or killed, `metaloop resume DIR` goes on
     and pays nothing twice. With --backend sim the real rungs are simulated too.
 
+    With --model who thinks is a language model, in simulated org runs too (in declared time); --rewriter has one
+    rewrite prose. --max-tokens and --max-usd hold for each org run, --max-total-tokens and --max-total-usd for all
+    that is asked.
+
     \b
     Examples:
       metaloop evolve orgs/* --dry-run
       metaloop evolve orgs/* --seed 7 --gpu-hours 0.02 --devices 2 --out runs/evolve
       metaloop evolve orgs/daily-standup --backend sim --generations 3 --population 6
+      metaloop evolve docs/examples/prose-* --control orgs/tpe --model M --rewriter M --max-total-usd 5
     """
     from metaloop.edges import session
     from metaloop.edges.evolution.carry import carry_out_evolution, show_plan
     from metaloop.edges.evolution.terms import evolution_terms, gather
+    from metaloop.edges.thinking import check_evolution_thinking
     from metaloop.meta.evolution.plan import make_plan
 
-    seeds, yardsticks = gather(organizations, controls)
+    seeds, yardsticks = gather(organizations, controls, options["model"])
     terms = evolution_terms({**options, "seeds": 1}, tuple(seeds), yardsticks)
     for run in (terms.confirmation, terms.inner.run):
         target = session.target_of(run)
-        for file in (*seeds.values(), *yardsticks.values()):
-            session.check_runnable(file, target)
+        ready = [session.check_runnable(f, target, run.models) for f in (*seeds.values(), *yardsticks.values())]
+    check_evolution_thinking(ready, terms)
     plan = make_plan(terms)
     if dry_run:
         print_json(plan) if options["as_json"] else show_plan(plan, click.echo)

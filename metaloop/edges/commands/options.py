@@ -110,33 +110,6 @@ _OPTIONS = (
 )
 
 
-_THINKING = (
-    click.option(
-        "--models",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        default=None,
-        help="What role files' models are, where they are served and what they cost, as YAML [default: the models.yaml "
-        "that is shipped; OPENAI_BASE_URL and OPENAI_API_KEY say where and who].",
-    ),
-    click.option("--max-tokens", type=click.IntRange(1), help="Tokens of each org run: it then winds up."),
-    click.option(
-        "--max-usd", type=click.FloatRange(0.0, min_open=True), help="Dollars of each org run's models, likewise."
-    ),
-    click.option("--max-total-tokens", type=click.IntRange(1), help="Tokens of all org runs together."),
-    click.option(
-        "--max-total-usd", type=click.FloatRange(0.0, min_open=True), help="Dollars of all org runs together."
-    ),
-)
-"""Only `run` has them: the other commands work with scripted members so far."""
-
-
-def thinking_options(command: F) -> F:
-    """The options of a command whose members may be models."""
-    for option in reversed(_THINKING):
-        command = option(command)
-    return command
-
-
 def run_options(command: F) -> F:
     """The options of every command that runs organizations."""
     for option in reversed(_OPTIONS):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -18,6 +17,7 @@ from metaloop.files.role_file import KINDS, RoleFile, bounds, effective_policy, 
 from metaloop.files.role_template import new_role
 from metaloop.vocabulary.errors import UsageError
 from metaloop.vocabulary.organization import RoleKind
+from metaloop.vocabulary.space import Knob
 from metaloop.vocabulary.text import nearest
 
 LIBRARY = Path("roles")
@@ -32,6 +32,20 @@ class Terms(msgspec.Struct, frozen=True):
     policy: Policy
     set_by: dict[str, str]
     prompt: str
+
+
+class ShownRole(msgspec.Struct, frozen=True):
+    """What ``role show --json`` prints: the role, its terms (one for each entry of the organization that holds it), and
+    the numeric knobs of its kind."""
+
+    name: str
+    path: str
+    description: str
+    kind: RoleKind
+    model: str
+    tools: tuple[str, ...]
+    terms: tuple[Terms, ...]
+    knobs: tuple[Knob, ...]
 
 
 @click.group("role")
@@ -121,17 +135,17 @@ def _terms_of(role: RoleFile, members: tuple[str, ...], overrides: Policy, chart
     return Terms(members, policy, set_by, render_prompt(role, policy, charter))
 
 
-def _record(role: RoleFile, terms: list[Terms]) -> dict[str, Any]:
-    return {
-        "name": role.name,
-        "path": str(shown(role.path)),
-        "description": role.description,
-        "kind": role.kind,
-        "model": role.model,
-        "tools": role.tools,
-        "terms": terms,
-        "knobs": POLICIES[role.kind].knobs,
-    }
+def _record(role: RoleFile, terms: list[Terms]) -> ShownRole:
+    return ShownRole(
+        name=role.name,
+        path=str(shown(role.path)),
+        description=role.description,
+        kind=role.kind,
+        model=role.model,
+        tools=role.tools,
+        terms=tuple(terms),
+        knobs=POLICIES[role.kind].knobs,
+    )
 
 
 def _print_policy(kind: RoleKind, terms: Terms) -> None:

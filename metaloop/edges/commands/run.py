@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options, thinking_options
-from metaloop.files.org_file import read_organization
+from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options
+from metaloop.edges.commands.thinking_options import models_by_organization, thinking_options
+from metaloop.files.org_file import read_organization, with_model
 from metaloop.files.run_folder import RunFolder
 from metaloop.vocabulary.errors import BackendError
 
@@ -18,12 +18,6 @@ from metaloop.vocabulary.errors import BackendError
 @click.argument("organizations", nargs=-1, type=click.Path(path_type=Path), metavar="ORG...")
 @run_options
 @thinking_options
-@click.option(
-    "--model",
-    default="",
-    help="Who thinks for members that inherit their organization's model, in every organization named (controls too): "
-    "`scripted`, or one of the models file [default: what ORG.md says].",
-)
 def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     """Run organizations (folders with an ORG.md), confirm what they found, and compare them.
 
@@ -35,17 +29,18 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     Examples:
       metaloop run orgs/solo-greedy orgs/no-op --gpu-hours 0.02 --devices 2
       metaloop run orgs/* --seeds 3 --gpu-hours 0.05 --json > results.json
+      metaloop run orgs/prose-* orgs/tpe --model some-model --model tpe=scripted --models my-models.yaml
     """
     from metaloop.edges import session
     from metaloop.edges.thinking import check_thinking
 
     folders = organization_folders(organizations)
-    model = options["model"]
-    files = [replace(file, model=model or file.model) for file in map(read_organization, folders.values())]
+    models = models_by_organization(options["model"], folders)
+    files = [with_model(read_organization(folder), models.get(name, "")) for name, folder in folders.items()]
     terms = make_terms(options, tuple(folders), {})
     target = session.target_of(terms)
     check_thinking([session.check_runnable(file, target, terms.models) for file in files], terms)
-    folder = session.create(options["out"] or default_out("run"), terms, folders, model)
+    folder = session.create(options["out"] or default_out("run"), terms, folders, models)
     try:
         carry_out(folder, options["address"], options["as_json"], not options["no_mlflow"])
     except BackendError:

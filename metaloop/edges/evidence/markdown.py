@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from metaloop.edges.evidence import phrases as say
 from metaloop.edges.evidence.effects import ablation, credit
 from metaloop.edges.evidence.limits import limits
-from metaloop.edges.leaderboard import rate
+from metaloop.edges.leaderboard_cells import rate
 from metaloop.meta.evidence.anytime import TimeToTarget
 from metaloop.meta.evidence.importance import SIGNIFICANCE, Importance
 from metaloop.meta.evidence.lineage import Step

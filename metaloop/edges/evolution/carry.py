@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from metaloop.edges import session
 from metaloop.edges.evolution.evidence import gather_evidence
+from metaloop.edges.evolution.purse import Purse, thinks
 from metaloop.edges.evolution.real import RealMeasure
 from metaloop.edges.evolution.results import EvolutionResults
 from metaloop.edges.evolution.terms import stages_of
+from metaloop.edges.evolution.thinking import thinking, told
+from metaloop.edges.evolution.thoughtful import ThoughtfulMeasure
 from metaloop.edges.evolution.watch import ProgressWatcher
 from metaloop.edges.outcome import print_json
 from metaloop.edges.progress import Progress
@@ -20,7 +24,7 @@ from metaloop.files.org_file import read_organization, write_files
 from metaloop.files.org_record import OrgFile
 from metaloop.files.role_file import load_library
 from metaloop.files.run_folder import read_json, write_json
-from metaloop.meta.evolution.evolve import Evolution
+from metaloop.meta.evolution.evolve import Evolution, no_evidence
 from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.meta.evolution.memory import Remembering, gpu_hours
 from metaloop.meta.evolution.plan import Plan, make_plan
@@ -33,7 +37,11 @@ from metaloop.meta.evolution.terms import (
     Request,
 )
 from metaloop.meta.mutations.operator import Ground
+from metaloop.meta.mutations.recorded import RecordedRewriter
 from metaloop.meta.mutations.registry import operators
+from metaloop.meta.mutations.textual import Rewriter
+from metaloop.meta.thinking import Charge
+from metaloop.vocabulary.errors import BudgetSpent, UsageError
 
 
 def show_plan(plan: Plan, say: Callable[[str], None]) -> None:
@@ -55,11 +63,13 @@ def carry_out_evolution(folder: EvolutionFolder, address: str | None, as_json: b
     progress.say(f"evolution folder: {folder.path} (if interrupted: metaloop resume {folder.path})")
     show_plan(make_plan(terms), progress.say)
     with _Stages(folder, terms, address) as stages:
-        evolution = _evolution(folder, terms, stages.memory, ProgressWatcher(progress))
-        evolution.run()
+        evolution = _evolution(folder, terms, stages, ProgressWatcher(progress))
+        _run(evolution)
         measured = stages.memory.measured()
         results = _conclude(folder, terms, evolution, measured)
-    note = gather_evidence(folder, results, measured, progress)
+        note = gather_evidence(folder, results, measured, progress, stages.purse)
+    results = replace(results, thinking=thinking(folder, measured))
+    write_json(folder.results, results)
     if track:
         problem = finish_tracker(start_tracker(folder.path), timeout=300.0)
         if problem:
@@ -70,6 +80,15 @@ def carry_out_evolution(folder: EvolutionFolder, address: str | None, as_json: b
         _show(results, note)
 
 
+def _run(evolution: Evolution) -> None:
+    try:
+        evolution.run()
+    except BudgetSpent as spent:
+        raise UsageError(
+            f"{spent} That was before the opening was over: nobody can be handed over. Grant more, in another --out."
+        ) from None
+
+
 class _Stages:
     """The measures of all stages behind one memory: simulated ones in processes, real ones on devices."""
 
@@ -77,8 +96,11 @@ class _Stages:
         stages = stages_of(terms)
         self._real = {name: stage for name, stage in stages.items() if stage[0].backend != "sim"}
         simulated = {name: stage for name, stage in stages.items() if name not in self._real}
+        self.purse = Purse(terms.total_allowance, self._thought)
+        self._folder = folder
         self._simulator = SimulatedMeasure(simulated, terms.processes)
-        self._devices = RealMeasure(folder, self._real, terms.lanes, address, self._allowance)
+        self.thoughtful = ThoughtfulMeasure(folder, simulated, terms.processes, self.purse)
+        self._devices = RealMeasure(folder, self._real, terms.lanes, address, self._allowance, self.purse)
         self._most = terms.max_gpu_hours
         self.memory = Remembering(self._measure, folder.measured)
 
@@ -92,20 +114,39 @@ class _Stages:
     def _measure(self, organizations: Mapping[str, OrgFile], requests: Sequence[Request]) -> Iterator[Measured]:
         real = [request for request in requests if request.stage in self._real]
         simulated = [request for request in requests if request.stage not in self._real]
-        yield from self._simulator(organizations, simulated) if simulated else ()
+        ask = {name for name in {request.name for request in simulated} if thinks(organizations[name])}
+        free = [request for request in simulated if request.name not in ask]
+        yield from self._simulator(organizations, free) if free else ()
+        yield from self.thoughtful(organizations, [r for r in simulated if r.name in ask]) if ask else ()
         yield from self._devices(organizations, real) if real else ()
 
     def _allowance(self) -> float:
         return self._most - sum(gpu_hours([m for m in self.memory.measured() if m.real]))
 
+    def _thought(self) -> Charge:
+        return thinking(self._folder, self.memory.measured()).total
 
-def _evolution(
-    folder: EvolutionFolder, terms: EvolutionTerms, memory: Remembering, watcher: ProgressWatcher
-) -> Evolution:
+
+def _evolution(folder: EvolutionFolder, terms: EvolutionTerms, stages: _Stages, watcher: ProgressWatcher) -> Evolution:
     given = {name: read_organization(folder.given(name)) for name in (*terms.seeds, *terms.controls)}
     target = session.target_of(terms.confirmation)
     ground = Ground(load_library(folder.library), target.space.groups)
-    return Evolution(terms, given, ground, operators(None), memory, folder.raise_child, watcher)
+    rewriter = _rewriter(folder, terms, stages.purse)
+    evolution = Evolution(terms, given, ground, operators(rewriter), stages.memory, folder.raise_child, watcher)
+    evolution.witness = stages.thoughtful.evidence if rewriter else no_evidence
+    return evolution
+
+
+def _rewriter(folder: EvolutionFolder, terms: EvolutionTerms, purse: Purse) -> Rewriter | None:
+    """Whoever rewrites prose, with a memory: what was paid once is not paid again."""
+    if not terms.rewriter:
+        return None
+    from metaloop.brains.model.limits import open_chat
+    from metaloop.meta.mutations.model_rewriter import ModelRewriter
+
+    card = next(card for card in terms.inner.run.models if card.name == terms.rewriter)
+    inner = ModelRewriter(card, open_chat(card, str(folder.limits.resolve())))
+    return RecordedRewriter(inner, folder.rewritings, lambda: not purse.left().spent(0, 0.0))
 
 
 def _conclude(
@@ -129,6 +170,7 @@ def _conclude(
         ran_out=evolution.ran_out,
         terms=terms,
         out=str(folder.path),
+        thinking=thinking(folder, measured),
     )
     write_json(folder.results, results)
     return results
@@ -153,5 +195,7 @@ def _show(results: EvolutionResults, note: Path) -> None:
             click.echo(f"  {name:24}{estimate.mean:9.4f}{interval}{failed}")
     if results.winner == results.parent:
         click.echo(f"No child was better: {results.parent} is handed over as it is.")
+    if results.thinking.total.tokens:
+        click.echo(f"Thinking        {told(results.thinking)}")
     click.echo(f"Evolved         {results.evolved}")
     click.echo(f"Evidence        {note}")

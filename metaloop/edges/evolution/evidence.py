@@ -17,6 +17,7 @@ import msgspec
 from metaloop.edges import session
 from metaloop.edges.calibration import hardware
 from metaloop.edges.evidence import write_evidence
+from metaloop.edges.evolution.purse import Purse
 from metaloop.edges.evolution.results import EvolutionResults
 from metaloop.edges.progress import Progress
 from metaloop.files.org_file import read_organization, write_files
@@ -30,12 +31,18 @@ from metaloop.meta.evidence.paired import Paired
 from metaloop.meta.evidence.report import Evidence, Making, World, observe, study
 from metaloop.meta.evidence.variant import to_run
 from metaloop.meta.evolution.folder import EvolutionFolder
-from metaloop.meta.evolution.terms import CONFIRMATION, HALF, UNSEEN, EvolutionTerms, Measured
+from metaloop.meta.evolution.terms import (
+    CONFIRMATION,
+    HALF,
+    SIMULATED,
+    UNSEEN,
+    VARIANTS,
+    EvolutionTerms,
+    Measured,
+)
 from metaloop.meta.measure import measure_run
 from metaloop.meta.results import Results
 
-SIMULATED, VARIANTS = "simulated", "variants"
-"""Stages that are run for the evidence alone."""
 SIMULATED_AT = 900_000
 """Offset of their org-run seeds in an evolution's."""
 LEAST_SCORED = 8
@@ -43,10 +50,13 @@ LEAST_SCORED = 8
 
 
 def gather_evidence(
-    folder: EvolutionFolder, results: EvolutionResults, measured: Sequence[Measured], progress: Progress
+    folder: EvolutionFolder, results: EvolutionResults, measured: Sequence[Measured], progress: Progress, purse: Purse
 ) -> Path:
-    """Run what is missing, and write EVIDENCE.md beside the evolved organization; its path."""
-    terms = results.terms
+    """Run what is missing, and write EVIDENCE.md beside the evolved organization; its path.
+
+    What is left in the ``purse`` is what these org runs may think for.
+    """
+    terms, watch = results.terms, (progress, purse)
     evolved = read_organization(folder.evolved(terms.name))
     parent = read_organization(folder.given(results.parent))
     compared = {
@@ -55,9 +65,9 @@ def gather_evidence(
         **{name: read_organization(folder.given(name)) for name in terms.final_controls},
     }
     inner = msgspec.structs.replace(terms.inner.run, seed=terms.inner.run.seed + SIMULATED_AT, confirm="trunk")
-    simulated = _run(folder.stage(SIMULATED), compared, inner, terms.unseen_blocks, progress)
+    simulated = _run(folder.stage(SIMULATED), compared, inner, terms.unseen_blocks, watch)
     abroad = msgspec.structs.replace(terms.unseen, confirm="trunk")
-    unseen = _run(folder.stage(UNSEEN), compared, abroad, terms.unseen_blocks, progress)
+    unseen = _run(folder.stage(UNSEEN), compared, abroad, terms.unseen_blocks, watch)
     lineage = _lineage(folder, results)
     ancestor = read_organization(folder.given(lineage[0].parent)) if lineage else parent
     changed = ablations(ancestor, evolved)
@@ -67,7 +77,7 @@ def gather_evidence(
         {evolved.name: evolved, ancestor.name: ancestor} | to_run((*changed, *members), (evolved.name, ancestor.name)),
         inner,
         terms.unseen_blocks,
-        progress,
+        watch,
     )
     worlds = [*_real_worlds(folder, results, evolved.name), observe(SIMULATED, simulated, evolved.name, parent.name)]
     worlds.append(observe("the unseen world", unseen, evolved.name, parent.name))
@@ -88,10 +98,16 @@ def gather_evidence(
 
 
 def _run(
-    folder: RunFolder, organizations: Mapping[str, OrgFile], terms: RunTerms, seeds: int, progress: Progress
+    folder: RunFolder,
+    organizations: Mapping[str, OrgFile],
+    terms: RunTerms,
+    seeds: int,
+    watch: tuple[Progress, Purse],
 ) -> Results:
     """A simulated run of these organizations, as far as it is missing, measured."""
-    terms = msgspec.structs.replace(terms, organizations=tuple(organizations), seeds=seeds)
+    progress, purse = watch
+    names = tuple(organizations)
+    terms = msgspec.structs.replace(terms, organizations=names, seeds=seeds, total_allowance=purse.left())
     if not folder.terms.exists():
         for name, organization in organizations.items():
             if not (folder.organizations / name).exists():

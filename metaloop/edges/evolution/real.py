@@ -8,39 +8,43 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout
 
-import msgspec
-
 from metaloop.edges import session
+from metaloop.edges.evolution.purse import Purse, thinks
+from metaloop.edges.evolution.stage import Stages, prepare
 from metaloop.edges.progress import Progress
 from metaloop.execution.backend import Backend
 from metaloop.execution.trainer import TrainerSpec
-from metaloop.files.org_file import write_files
 from metaloop.files.org_record import OrgFile
-from metaloop.files.run_folder import RunTerms, write_json
+from metaloop.files.run_folder import RunTerms
 from metaloop.meta.evolution.finished import measured_folder
 from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.meta.evolution.terms import Measured, Request
 from metaloop.vocabulary.errors import BudgetSpent
-
-Stages = Mapping[str, tuple[RunTerms, str]]
-"""Stage to its terms, and the split that it is scored on."""
+from metaloop.vocabulary.models import UNLIMITED, Allowance
 
 
 class RealMeasure:
     """Runs and confirms organizations, on as many backends at a time as there are lanes.
 
     ``allowance`` says how many GPU-hours are left, harness included; an org run begins only if the most that it and
-    those under way can cost would still be paid for.
+    those under way can cost would still be paid for. ``purse`` says what is left to think for.
     """
 
     def __init__(
-        self, folder: EvolutionFolder, stages: Stages, lanes: int, address: str | None, allowance: Callable[[], float]
+        self,
+        folder: EvolutionFolder,
+        stages: Stages,
+        lanes: int,
+        address: str | None,
+        allowance: Callable[[], float],
+        purse: Purse,
     ) -> None:
         self._folder = folder
         self._stages = stages
         self._lanes = lanes
         self._address = address
         self._allowance = allowance
+        self._purse = purse
         self._held = ExitStack()
         self._backends: list[Backend] = []
 
@@ -50,16 +54,18 @@ class RealMeasure:
 
     def __call__(self, organizations: Mapping[str, OrgFile], requests: Sequence[Request]) -> Iterator[Measured]:
         for stage in dict.fromkeys(request.stage for request in requests):
-            self._prepare(stage, organizations, [r for r in requests if r.stage == stage])
+            mine = [request for request in requests if request.stage == stage]
+            prepare(self._folder.stage(stage), self._stages[stage][0], organizations, mine)
         self._open()
         waiting, free = list(requests), list(self._backends)
         busy: dict[Request, Backend] = {}
         results: queue.SimpleQueue[Measured | BaseException] = queue.SimpleQueue()
         while waiting or busy:
-            while waiting and free and self._affords(waiting[0], busy):
+            while waiting and free and self._affords(waiting[0], busy) and self._knows(organizations, waiting[0], busy):
+                granted = self._purse.granted() if thinks(organizations[waiting[0].name]) else UNLIMITED
                 job, backend = waiting.pop(0), free.pop()
                 busy[job] = backend
-                arguments = (job, organizations, backend, results)
+                arguments = (job, organizations[job.name], backend, granted, results)
                 threading.Thread(target=self._run, args=arguments, daemon=True).start()
             done = results.get()
             if isinstance(done, BaseException):
@@ -81,6 +87,16 @@ class RealMeasure:
             )
         return sum(most) <= left
 
+    def _knows(self, organizations: Mapping[str, OrgFile], request: Request, busy: Mapping[Request, Backend]) -> bool:
+        """Whether what it may think for is known, as nobody else is thinking.
+
+        If that is nothing, those under way come to their end first, so that they are not lost with the rest.
+        """
+        if not self._purse.limited or not thinks(organizations[request.name]) or not busy:
+            return True
+        others = any(thinks(organizations[other.name]) for other in busy)
+        return not others and not self._purse.left().spent(0, 0.0)
+
     def _most(self, request: Request) -> float:
         terms = self._stages[request.stage][0]
         return most_hours(terms, session.target_of(terms).longest_s)
@@ -88,30 +104,20 @@ class RealMeasure:
     def _run(
         self,
         request: Request,
-        organizations: Mapping[str, OrgFile],
+        organization: OrgFile,
         backend: Backend,
+        granted: Allowance,
         results: queue.SimpleQueue[Measured | BaseException],
     ) -> None:
         """One org run and its confirmation; what goes wrong is raised where the results are awaited."""
         try:
             place = self._folder.stage(request.stage)
             progress = Progress(lines_only=self._lanes > 1)
-            session.execute_one(place, request.name, request.seed, backend, progress)
-            digest, split = organizations[request.name].digest, self._stages[request.stage][1]
-            results.put(measured_folder(place.org_run(request.name, request.seed), request, digest, split))
+            session.execute_one(place, request.name, request.seed, backend, progress, granted)
+            digest, split = organization.digest, self._stages[request.stage][1]
+            results.put(measured_folder(place.org_run(request.name, request.seed), request, digest, split, real=True))
         except BaseException as error:
             results.put(error)
-
-    def _prepare(self, stage: str, organizations: Mapping[str, OrgFile], requests: Sequence[Request]) -> None:
-        """The stage's run folder, with everyone that runs on it."""
-        place, terms = self._folder.stage(stage), self._stages[stage][0]
-        known = place.read_terms() if place.terms.exists() else terms
-        names = dict.fromkeys([*known.organizations, *(request.name for request in requests)])
-        for name in names:
-            if not (place.organizations / name).exists():
-                write_files(organizations[name], place.organizations / name)
-        if tuple(names) != known.organizations or not place.terms.exists():
-            write_json(place.terms, msgspec.structs.replace(known, organizations=tuple(names)))
 
     def _open(self) -> None:
         """The lanes' backends, started when the first org run is asked for."""

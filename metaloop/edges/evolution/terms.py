@@ -12,13 +12,15 @@ import msgspec
 
 from metaloop import __version__
 from metaloop.edges.commands.options import make_terms, organization_folders
-from metaloop.files.org_file import ORG_FILE, read_organization
+from metaloop.edges.commands.thinking_options import models_by_organization
+from metaloop.files.org_file import ORG_FILE, read_organization, with_model
 from metaloop.files.org_record import OrgFile
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.confirmed import SPLIT
 from metaloop.meta.evolution.plan import half_of, make_plan
 from metaloop.meta.evolution.terms import CONFIRMATION, HALF, INNER, OPENING, SELECTION_SPLIT, EvolutionTerms, Rung
 from metaloop.vocabulary.errors import UsageError
+from metaloop.vocabulary.models import UNLIMITED, Allowance
 
 SEEDS_OF_AN_EVOLUTION = 1_000_000
 """Org-run seeds are numbered from this times ``--seed``, and each stage from an offset of its own below."""
@@ -34,8 +36,12 @@ LEAST_BLOCKS = 12
 accept skewed differences too often (docs/racing.md), and a twin could not be caught."""
 
 
-def gather(organizations: Sequence[Path], controls: Sequence[Path]) -> tuple[dict[str, OrgFile], dict[str, OrgFile]]:
+def gather(
+    organizations: Sequence[Path], controls: Sequence[Path], models: Sequence[str] = ()
+) -> tuple[dict[str, OrgFile], dict[str, OrgFile]]:
     """Seed organizations and controls by name; where no control is named, those that lie beside the first organization.
+
+    ``models`` are values of ``--model``: NAME holds for ``organizations``, ORG=NAME for anybody.
 
     A control that gains anything is a seed too: it may well be the best start there is, and children are no controls.
 
@@ -57,7 +63,12 @@ def gather(organizations: Sequence[Path], controls: Sequence[Path]) -> tuple[dic
         yardsticks = _beside(organizations[0], seeds)
     if not yardsticks:
         raise UsageError("an evolution without controls shows nothing. Name some: --control orgs/solo-greedy.")
-    return seeds, yardsticks
+    thinkers = models_by_organization(models, tuple(given), (*seeds, *yardsticks))
+    return _thinking(seeds, thinkers), _thinking(yardsticks, thinkers)
+
+
+def _thinking(files: Mapping[str, OrgFile], thinkers: Mapping[str, str]) -> dict[str, OrgFile]:
+    return {name: with_model(file, thinkers.get(name, "")) for name, file in files.items()}
 
 
 def _beside(first: Path, seeds: Mapping[str, OrgFile]) -> dict[str, OrgFile]:
@@ -111,6 +122,8 @@ def evolution_terms(options: dict[str, Any], seeds: Sequence[str], controls: Map
         training_s=USUAL * session.target_of(real).longest_s,
         max_gpu_hours=options["max_gpu_hours"] or 0.0,
         dollars_per_gpu_hour=options["dollars_per_gpu_hour"],
+        rewriter=options["rewriter"],
+        total_allowance=Allowance(options["max_total_tokens"], options["max_total_usd"]),
         seed=options["seed"],
         command=shlex.join(["metaloop", *sys.argv[1:]]),
         version=__version__,
@@ -131,7 +144,7 @@ def stages_of(terms: EvolutionTerms) -> dict[str, tuple[RunTerms, str]]:
 
 def _run(options: dict[str, Any], changes: dict[str, Any], seed: int) -> RunTerms:
     made = make_terms({**options, **changes, "seed": seed}, (), {})
-    return msgspec.structs.replace(made, confirm="ends")
+    return msgspec.structs.replace(made, confirm="ends", total_allowance=UNLIMITED)  # the total is the evolution's
 
 
 def _rung(name: str, options: dict[str, Any], seed: int, gpu_hours: float, entrants: int) -> Rung:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from metaloop.edges.leaderboard import Leaderboard, false_share, footnotes, hours, interval, rate, signed
+from metaloop.edges.leaderboard import Leaderboard, footnotes
+from metaloop.edges.leaderboard_cells import false_share, hours, interval, rate, signed
 from metaloop.edges.report.charts import anytime_chart, experiments_chart, gain_chart
 from metaloop.edges.report.story import Story, describe
 from metaloop.edges.report.style import COLOURS, PAGE, PICTURES, colour
 from metaloop.edges.report.svg import tag
 from metaloop.edges.report.timeline import WHY, timeline_chart
+from metaloop.edges.thinking_table import COLUMNS, TITLE, anybody_thinks, thinking_notes
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.results import ConfirmedMerge, OrganizationResult, OrgRunResult, Results
 from metaloop.vocabulary.code import diff_lines
@@ -100,7 +102,7 @@ def _summary(results: Results) -> str:
             ),
             _card(anytime_chart(organizations, results.terms.gpu_hours)),
         ]
-    return "\n".join(parts)
+    return "\n".join([*parts, *_thinking(organizations)])
 
 
 def _leaderboard(organizations: Sequence[OrganizationResult]) -> str:
@@ -115,17 +117,30 @@ def _leaderboard(organizations: Sequence[OrganizationResult]) -> str:
         "area",
         "h to control",
     ]
-    thinking = any(o.tokens or o.usd for o in organizations)
-    headings = [("text", "organization"), *(("", name) for name in (*names, *(("tokens", "$") if thinking else ())))]
-    return _table(headings, (_leaderboard_row(index, o, thinking) for index, o in enumerate(organizations)))
+    headings = [("text", "organization"), *(("", name) for name in names)]
+    return _table(headings, (_leaderboard_row(index, o) for index, o in enumerate(organizations)))
 
 
-def _leaderboard_row(index: int, o: OrganizationResult, thinking: bool) -> list[Cell]:
+def _thinking(organizations: Sequence[OrganizationResult]) -> list[str]:
+    """What thinking brought and cost, where anybody thought."""
+    if not anybody_thinks(organizations):
+        return []
+    headings = [("text", "organization"), *(("", heading) for heading, _ in COLUMNS)]
+    rows = ([_name(index, o), *(("", escape(cell(o))) for _, cell in COLUMNS)] for index, o in enumerate(organizations))
+    told = tag("p", "<br>".join(escape(f"{line}.") for line in thinking_notes(organizations)), class_="note")
+    return [tag("h2", TITLE), _card(_table(headings, rows)), told]
+
+
+def _name(index: int, o: OrganizationResult) -> Cell:
     swatch = f'<span class="swatch" style="background: {colour(index)}"></span>'
     badge = tag("span", "control", class_="badge") if o.control else ""
+    return "text", f"{swatch}<strong>{escape(o.name)}</strong>{badge}"
+
+
+def _leaderboard_row(index: int, o: OrganizationResult) -> list[Cell]:
     against = o.versus_control
     return [
-        ("text", f"{swatch}<strong>{escape(o.name)}</strong>{badge}"),
+        _name(index, o),
         ("", _value_and_interval(o.gain_bpb, o.gain_ci95)),
         ("", rate(o.gain_per_gpu_hour)),
         ("", _value_and_interval(against.difference_bpb, against.ci95) if against else "–"),
@@ -135,7 +150,6 @@ def _leaderboard_row(index: int, o: OrganizationResult, thinking: bool) -> list[
         ("", false_share(o)),
         ("", signed(o.anytime_area)),
         ("", hours(o.gpu_hours_to_best_control)),
-        *((("", f"{o.tokens:,}"), ("", f"{o.usd:.2f}")) if thinking else ()),
     ]
 
 

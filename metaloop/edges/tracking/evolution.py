@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from metaloop.edges.evolution.results import EvolutionResults
-from metaloop.edges.tracking.images import RunImage, org_run_images, scalars
+from metaloop.edges.tracking.images import RunImage, org_run_images
 from metaloop.edges.tracking.knobs import flatten
-from metaloop.files.org_file import load_organization
+from metaloop.edges.tracking.metrics import scalars
+from metaloop.files.org_file import load_organization, read_organization
 from metaloop.files.run_folder import read_json, read_lines
+from metaloop.meta.evidence.lineage import unified_diff
 from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.meta.evolution.terms import CONFIRMATION, HALF, OPENING, Born, Measured
 from metaloop.meta.racing.terms import Standing
@@ -54,6 +56,10 @@ def _meta(folder: EvolutionFolder, results: EvolutionResults) -> RunImage:
         "gpu_hours": results.gpu_hours,
         "harness_gpu_hours": results.harness_gpu_hours,
         "trials": float(len(results.lineage)),
+        "tokens": float(results.thinking.total.tokens),
+        "usd": results.thinking.total.usd,
+        "rewritings": float(results.thinking.rewritings),
+        "rewritings_usable": float(results.thinking.usable),
     }
     return RunImage(
         key="meta",
@@ -108,8 +114,22 @@ def _trial(folder: EvolutionFolder, results: EvolutionResults, born: Born, measu
         params=_genome(place),
         series=scalars(summary),
         artifacts={"organization": place} if place.exists() else {},
+        texts=_diff(folder, results, born),
         ends=0.0,
     )
+
+
+def _diff(folder: EvolutionFolder, results: EvolutionResults, born: Born) -> dict[str, str]:
+    """What a child has that its parent has not, prose included."""
+    parents = {each.name: each.parent for each in results.lineage}
+    if not born.parent:
+        return {}
+    home = folder.child if parents.get(born.parent) else folder.given
+    try:
+        parent, child = read_organization(home(born.parent)), read_organization(folder.child(born.name))
+    except FileError:
+        return {}
+    return {"diff-to-parent.patch": unified_diff(parent, child)}
 
 
 def _last_standing(results: EvolutionResults, name: str) -> Standing | None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from metaloop.edges.report.story import Story, Training, describe, tell
 from metaloop.edges.tracking.knobs import flatten
+from metaloop.edges.tracking.metrics import Point, gain_metrics, scalars
 from metaloop.edges.tracking.notes import comparison_pictures, leaderboard_note, org_run_pictures, record_note
 from metaloop.files import journal
 from metaloop.files.org_file import load_organization
@@ -23,14 +24,14 @@ from metaloop.files.run_folder import OrgRunFolder, RunFolder, RunTerms
 from metaloop.meta.measure import measure_run
 from metaloop.meta.results import OrganizationResult, OrgRunResult, Results
 from metaloop.vocabulary.errors import FileError
+from metaloop.vocabulary.models import ModelCard
 
 
-class Point(msgspec.Struct, frozen=True):
-    """A metric's value: ``step`` is the x axis, ``t`` seconds since the start of the image's run."""
+class Thoughts(msgspec.Struct, frozen=True):
+    """Where the exchanges with models lie, and the cards of those models."""
 
-    value: float
-    step: int = 0
-    t: float = 0.0
+    folder: Path
+    cards: tuple[ModelCard, ...]
 
 
 class RunImage(msgspec.Struct, frozen=True):
@@ -38,7 +39,8 @@ class RunImage(msgspec.Struct, frozen=True):
 
     Journals know run time only, so the wall clock comes from a file's age: at ``origin``'s last change, run time was
     ``origin_t``. Without ``origin`` the run shares its parent's clock. ``begins`` and ``ends`` are run times.
-    ``artifacts`` maps a place among the artifacts to a file or folder, ``texts`` to what it shall hold.
+    ``artifacts`` maps a place among the artifacts to a file or folder, ``texts`` to what it shall hold;
+    ``thoughts`` are shown as traces.
     """
 
     key: str
@@ -54,6 +56,7 @@ class RunImage(msgspec.Struct, frozen=True):
     begins: float = 0.0
     ends: float | None = None
     failed: bool = False
+    thoughts: Thoughts | None = None
 
 
 def images(path: Path) -> Iterator[RunImage]:
@@ -69,7 +72,7 @@ def images(path: Path) -> Iterator[RunImage]:
     for name in results.terms.organizations:
         params = {**_terms(results.terms), **_knobs(folder, name)}
         yield _organization(folder, results.terms, by_name[name], params)
-        yield from _org_runs(folder, by_name[name], params)
+        yield from _org_runs(folder, by_name[name], params, results.terms.models)
 
 
 def org_run_images(folder: RunFolder) -> Iterator[RunImage]:
@@ -80,17 +83,20 @@ def org_run_images(folder: RunFolder) -> Iterator[RunImage]:
     results, stage = measure_run(folder.path), folder.path.name
     for organization in results.organizations:
         params = {**_terms(results.terms), **_knobs(folder, organization.name)}
-        for image in _org_runs(folder, organization, params):
+        for image in _org_runs(folder, organization, params, results.terms.models):
             parent = image.parent if image.parent == organization.name else f"{stage}/{image.parent}"
             yield replace(image, key=f"{stage}/{image.key}", parent=parent, name=f"{stage}: {image.name}")
 
 
-def _org_runs(folder: RunFolder, organization: OrganizationResult, params: Mapping[str, str]) -> Iterator[RunImage]:
+def _org_runs(
+    folder: RunFolder, organization: OrganizationResult, params: Mapping[str, str], cards: tuple[ModelCard, ...]
+) -> Iterator[RunImage]:
     for run in organization.org_runs:
         place = folder.org_run(organization.name, run.seed)
         story = tell(journal.read(place.journal))
         if story is not None:
-            yield _org_run(place, run, story, params)
+            thoughts = Thoughts(place.transcripts, cards) if place.transcripts.exists() else None
+            yield replace(_org_run(place, run, story, params), thoughts=thoughts)
             yield from (_experiment(story, training) for training in story.trainings)
 
 
@@ -160,7 +166,7 @@ def _organization(
     done = _finished(result, terms)
     against = result.versus_control
     summary = {
-        **_gain_metrics(result),
+        **gain_metrics(result),
         "gpu_hours_to_best_control": result.gpu_hours_to_best_control,
         "versus_best_control_bpb": against.difference_bpb if against else None,
     }
@@ -194,7 +200,7 @@ def _org_run(place: OrgRunFolder, run: OrgRunResult, story: Story, params: Mappi
     }
     if run.finished:
         series["confirmed_gain_over_gpu_seconds"] = _stairs(run)
-        series |= scalars({**_gain_metrics(run), "baseline_bpb": run.baseline_bpb, "trunk_bpb": run.trunk_bpb})
+        series |= scalars({**gain_metrics(run), "baseline_bpb": run.baseline_bpb, "trunk_bpb": run.trunk_bpb})
     return RunImage(
         key=key,
         parent=run.organization,
@@ -269,32 +275,6 @@ def _experiment(story: Story, training: Training) -> RunImage:
         ends=training.end,
         failed=training.result.state not in ("ok", "stopped"),
     )
-
-
-def _gain_metrics(result: OrganizationResult | OrgRunResult) -> dict[str, float | None]:
-    low, high = result.gain_ci95 or (None, None)
-    rate = result.gain_bpb / result.gpu_hours if result.gain_bpb is not None and result.gpu_hours else None
-    return {
-        "gain_bpb": result.gain_bpb,
-        "gain_ci95_low": low,
-        "gain_ci95_high": high,
-        "gain_per_gpu_hour": result.gain_per_gpu_hour if isinstance(result, OrganizationResult) else rate,
-        "anytime_area": result.anytime_area,
-        "gpu_hours": result.gpu_hours,
-        "utilization": result.utilization,
-        "experiments": float(result.experiments),
-        "merges": float(result.merges),
-        "false_merges": float(result.false_merges),
-        "unproven_merges": float(result.unproven_merges),
-        "tokens": float(result.tokens),
-        "usd": result.usd,
-        "refusals": float(result.refusals),
-    }
-
-
-def scalars(values: Mapping[str, float | None]) -> dict[str, tuple[Point, ...]]:
-    """Metrics of one value, to six digits: noise starts long before, and the UI shows every one."""
-    return {name: (Point(float(f"{value:.6g}")),) for name, value in values.items() if value is not None}
 
 
 def _existing(paths: Mapping[str, Path]) -> dict[str, Path]:

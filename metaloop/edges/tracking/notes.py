@@ -5,11 +5,12 @@ Pictures are HTML files because the UI shows those, and shows no SVG.
 
 from __future__ import annotations
 
-from metaloop.edges.leaderboard import rate
+from metaloop.edges.leaderboard_cells import rate
 from metaloop.edges.report.charts import anytime_chart, experiments_chart, gain_chart
 from metaloop.edges.report.story import Story, describe
 from metaloop.edges.report.style import standalone
 from metaloop.edges.report.timeline import timeline_chart
+from metaloop.edges.thinking_table import COLUMNS, TITLE, anybody_thinks
 from metaloop.meta.results import OrgRunResult, Results
 
 
@@ -39,6 +40,10 @@ def leaderboard_note(results: Results) -> str:
         interval = f"{o.gain_ci95[0]:+.4f} to {o.gain_ci95[1]:+.4f}" if o.gain_ci95 else ""
         per_hour = "" if o.gain_per_gpu_hour is None else rate(o.gain_per_gpu_hour)
         lines.append(f"| {o.name}{' (control)' if o.control else ''} | {gain} | {interval} | {per_hour} |")
+    if anybody_thinks(results.organizations):
+        headings = ("organization", *(heading for heading, _ in COLUMNS))
+        lines += ["", f"**{TITLE}**", "", f"| {' | '.join(headings)} |", f"|{' --- |' * len(headings)}"]
+        lines += [f"| {' | '.join((o.name, *(cell(o) for _, cell in COLUMNS)))} |" for o in results.organizations]
     return "\n".join(lines)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from metaloop.edges.tracking.images import Point, RunImage
+from metaloop.edges.tracking.images import RunImage, Thoughts
+from metaloop.edges.tracking.metrics import Point
 from metaloop.edges.tracking.views import views
 from metaloop.files.run_folder import read_json, write_json
 
@@ -45,6 +46,7 @@ class Sent(msgspec.Struct):
     series: dict[str, int] = {}
     digests: dict[str, str] = {}
     ended: bool = False
+    traces: list[str] = []
 
 
 class Memory(msgspec.Struct):
@@ -68,9 +70,13 @@ class Publisher:
     def publish(self, images: Iterable[RunImage]) -> None:
         """Send what is new; raises whatever MLflow raises, and goes on from there the next time."""
         self._connect()
+        thoughts: dict[str, Thoughts] = {}
         try:
             for image in images:
                 self._publish(image)
+                thoughts |= {image.key: image.thoughts} if image.thoughts else {}
+            for key, found in thoughts.items():  # last, because they are many: the numbers come first
+                self._send_traces(key, found)
         finally:
             write_json(self._file, self._memory)
 
@@ -101,6 +107,15 @@ class Publisher:
             status = "FAILED" if image.failed else "FINISHED"
             self._client.set_terminated(sent.id, status, _ms(sent.base_ms, image.ends))
             sent.ended = True
+
+    def _send_traces(self, key: str, thoughts: Thoughts) -> None:
+        import mlflow
+
+        from metaloop.edges.tracking.traces import send_traces
+
+        mlflow.set_tracking_uri(self._memory.uri)  # the client's own is not what its traces go by
+        sent = self._memory.runs[key]
+        sent.traces.extend(send_traces(self._client, self._memory.experiment, sent.id, thoughts, set(sent.traces)))
 
     def _create(self, image: RunImage) -> Sent:
         """The run of a key that is not remembered: found by its tag, or made."""

@@ -41,6 +41,7 @@ def views() -> Mapping[str, str]:
 def _organizations() -> dict[str, Any]:
     metrics = (
         "gain_bpb", "gain_ci95_low", "gain_ci95_high", "real_gain_bpb", "gain_per_gpu_hour", "versus_best_control_bpb",
+        "gain_per_million_tokens", "gain_per_usd", "tokens", "usd", "refusals", "idle_thinking_share",
         "anytime_area", "utilization", "experiments", "merges", "false_merges",
     )  # fmt: skip
     bars = [_chart("BAR", name, metricKey=name) for name in ("gain_bpb", "gain_per_gpu_hour", "anytime_area")]

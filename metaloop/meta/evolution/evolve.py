@@ -7,7 +7,7 @@ it; who was merely lucky on average stays among the elite with a score that is s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from metaloop.meta.evolution.terms import (
     Rung,
     Scores,
 )
+from metaloop.meta.mutations.evidence import Evidence
 from metaloop.meta.mutations.null import Null
 from metaloop.meta.mutations.operator import Ground, Mutation
 from metaloop.meta.mutations.twin import twin
@@ -66,13 +67,19 @@ class Nursery(Protocol):
         ...
 
 
+def no_evidence(*_: object) -> Evidence:
+    """Nothing speaks against anybody: prose is not rewritten."""
+    return {}
+
+
 @dataclass
 class Evolution:
     """One evolution under way: :meth:`run` fills in the rest.
 
     ``organizations`` holds everyone that was ever in it, by name. ``parent`` is the best of those it started from,
-    ``winner`` what is handed over (the parent, where no child was better). ``ran_out`` says that the GPU-hours were
-    spent before all was done.
+    ``winner`` what is handed over (the parent, where no child was better). ``ran_out`` says that the GPU-hours, or what
+    may be thought for, were spent before all was done. ``witness`` says what speaks against an organization's
+    roles in its org runs on seeds below a given one.
     """
 
     terms: EvolutionTerms
@@ -88,13 +95,18 @@ class Evolution:
     parent: str = ""
     winner: str = ""
     ran_out: bool = False
+    witness: Callable[[OrgFile, int], Evidence] = no_evidence
 
     def run(self) -> None:
-        """From the opening to the confirmation."""
+        """From the opening to the confirmation.
+
+        Raises:
+            BudgetSpent: before the opening was over, so that there is nobody to hand over.
+        """
         levels = self._open()
-        for generation in range(1, self.terms.generations + 1):
-            self._generation(generation, levels)
         try:
+            for generation in range(1, self.terms.generations + 1):
+                self._generation(generation, levels)
             self.winner = self._climb(levels)
             self._confirm()
         except BudgetSpent as spent:
@@ -116,7 +128,11 @@ class Evolution:
     def _generation(self, generation: int, levels: Levels) -> None:
         """One race of children and elite against the champion, simulated."""
         elite = [self.organizations[name] for name in levels.best(ELITE)]
-        ground = replace(self.ground, population=self._donors(elite), measured=self._measured(levels))
+        before = self._first_seed(generation)
+        evidence = {organization.digest: self.witness(organization, before) for organization in elite}
+        ground = replace(
+            self.ground, population=self._donors(elite), measured=self._measured(levels), evidence=evidence
+        )
         bred = breed(elite, ground, self.mutations, self.terms, generation)
         children = [self._admit(child.born, child.organization) for child in bred]
         challengers = (*children, *(o.name for o in elite[1:]))

@@ -9,16 +9,17 @@ from metaloop.files.run_folder import Confirmation, OrgRunFolder, read_lines
 from metaloop.meta.audit import audit
 from metaloop.meta.confirmed import Scores, root_commit, trunk_merges
 from metaloop.meta.evolution.terms import Measured, Request
+from metaloop.meta.thinking import charged
 
 
-def measured_folder(folder: OrgRunFolder, request: Request, digest: str, split: str) -> Measured:
-    """An org run that has ended and was confirmed."""
+def measured_folder(folder: OrgRunFolder, request: Request, digest: str, split: str, *, real: bool) -> Measured:
+    """An org run that has ended and was confirmed; ``real`` as :class:`Measured` has it."""
     events = journal.read(folder.journal)
     confirmations = read_lines(folder.confirmations, Confirmation)
     merges = trunk_merges(events)
     first = root_commit(merges, Scores(confirmations)) or ""
     last = merges[-1].commit if merges else first
-    count = audit(events)
+    count, thought = audit(events), charged(events, folder.transcripts)
     return Measured(
         stage=request.stage,
         name=request.name,
@@ -26,10 +27,10 @@ def measured_folder(folder: OrgRunFolder, request: Request, digest: str, split: 
         digest=digest,
         score=_gain(confirmations, first, last, split),
         gpu_hours=count.allocated_s / 3600,
-        harness_gpu_hours=math.fsum(c.seconds for c in confirmations) / 3600,
-        tokens=count.tokens,
-        usd=count.usd,
-        real=True,
+        harness_gpu_hours=math.fsum(c.seconds for c in confirmations) / 3600 if real else 0.0,
+        tokens=thought.tokens,
+        usd=thought.usd,
+        real=real,
     )
 
 

@@ -9,6 +9,8 @@
       children/NAME/       everyone that was bred, whole
       measured.jsonl       every org run's result (Measured, one a line): what was paid for
       STAGE/               a run's folder (journals, repositories, confirmations) for each stage on real trainings
+      thought/STAGE/       the same for simulated stages, of those who ask models
+      rewritings/          every rewriting of prose that was paid for (Rewritten), one file each
       simulated/           the run's folder of the last comparison in the simulator
       evolved/NAME/        what is handed over: the winner, whole, with EVIDENCE.md
       results.json         what `--json` prints
@@ -37,6 +39,8 @@ class EvolutionFolder:
         self.measured = path / "measured.jsonl"
         self.results = path / "results.json"
         self.library = path / "roles"
+        self.rewritings = path / "rewritings"
+        self.limits = path / "limits"
 
     def begin(self, terms: EvolutionTerms, given: Mapping[str, OrgFile]) -> None:
         """Write everything that the evolution starts from, and last its terms: with them it has begun."""
@@ -61,6 +65,10 @@ class EvolutionFolder:
     def stage(self, name: str) -> RunFolder:
         """The run's folder of a stage."""
         return RunFolder(self.path / name)
+
+    def thought(self, stage: str) -> RunFolder:
+        """The run's folder of a simulated stage, of those who ask models."""
+        return RunFolder(self.path / "thought" / stage)
 
     def evolved(self, name: str) -> Path:
         """What is handed over."""

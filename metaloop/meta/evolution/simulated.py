@@ -89,7 +89,7 @@ class SimulatedMeasure:
 
     def __init__(self, stages: Mapping[str, tuple[RunTerms, str]], processes: int) -> None:
         self._stages = {stage: (msgspec.json.encode(terms), split) for stage, (terms, split) in stages.items()}
-        self._pool = _pool(processes) if processes > 1 else None
+        self._pool = pool_of(processes) if processes > 1 else None
 
     def close(self) -> None:
         """End the processes."""
@@ -128,7 +128,8 @@ def _measure_all(jobs: list[_Job]) -> list[Measured]:
     return [_measure(job) for job in jobs]
 
 
-def _pool(processes: int) -> ProcessPoolExecutor:
+def pool_of(processes: int) -> ProcessPoolExecutor:
+    """Processes that end soon after this one, however it ends."""
     return ProcessPoolExecutor(processes, get_context("spawn"), _watch_over, (os.getpid(),))
 
 

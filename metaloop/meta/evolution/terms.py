@@ -10,12 +10,15 @@ import msgspec
 from metaloop.files.org_record import OrgFile
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.racing.terms import Verdict
+from metaloop.vocabulary.models import UNLIMITED, Allowance
 from metaloop.vocabulary.records import Cost
 
 INNER = "inner"
 """The rung that children are bred on."""
 OPENING, CONFIRMATION, HALF, UNSEEN = "opening", "confirmation", "half", "unseen"
 """Stages that are no races: everybody runs on the same number of fresh seeds."""
+SIMULATED, VARIANTS = "simulated", "variants"
+"""Stages that are run for the evidence alone."""
 SELECTION_SPLIT = "holdout"
 """The split that races look at. What is reported is scored on ``confirm``, on which nothing was selected."""
 
@@ -72,6 +75,10 @@ class EvolutionTerms(msgspec.Struct, frozen=True):
     seed: int
     command: str
     version: str
+    rewriter: str = ""
+    """The model that rewrites prose; empty: nobody does."""
+    total_allowance: Allowance = UNLIMITED
+    """What thinking may cost over everything: org runs of all stages, rewritings, and the evidence."""
 
 
 class Born(msgspec.Struct, frozen=True):
@@ -124,7 +131,7 @@ class Measure(Protocol):
         """Every request's result, as they come.
 
         Raises:
-            BudgetSpent: one more org run could exceed the evolution's GPU-hours.
+            BudgetSpent: one more org run could exceed the evolution's GPU-hours, or nothing is left to think for.
         """
         ...
 

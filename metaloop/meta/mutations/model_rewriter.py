@@ -7,12 +7,13 @@ on what it changes. Whether the result is taken is up to :func:`metaloop.meta.mu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from metaloop.brains.model.chat import UNREADABLE, Chat, Message, room_beside
 from metaloop.brains.model.schema import closed
-from metaloop.meta.mutations.textual import KEPT, MOST_CHANGED, Request, Rewriting
+from metaloop.meta.mutations.textual import KEPT, MOST_CHANGED, Request, Rewriting, editable
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.errors import ModelError
 from metaloop.vocabulary.models import ModelCard
@@ -40,8 +41,7 @@ class _Reply(msgspec.Struct, frozen=True):
     edits: list[Edit]
 
 
-TEXT = {"type": "string"}
-SCHEMA = closed({"edits": {"type": "array", "items": closed({"find": TEXT, "replace": TEXT})}})
+TEXT: dict[str, Any] = {"type": "string"}
 
 
 class ModelRewriter:
@@ -56,16 +56,28 @@ class ModelRewriter:
         clock = WallClock()
         room = room_beside(self._card, TASK)
         try:
-            answer = self._chat.complete((Message("system", TASK), Message("user", _told(request, room))), SCHEMA)
-        except ModelError:
-            return Rewriting(request.prose, Cost(clock.now()))
+            asked = (Message("system", TASK), Message("user", _told(request, room)))
+            answer = self._chat.complete(asked, schema(request.prose))
+        except ModelError as error:
+            return Rewriting(request.prose, Cost(clock.now()), str(error))
         usd = self._card.usd(answer.prompt_tokens, answer.reply_tokens)
         cost = Cost(clock.now(), answer.prompt_tokens + answer.reply_tokens, usd)
         try:
             edits = msgspec.json.decode(answer.text, type=_Reply).edits
         except UNREADABLE:
             edits = []
-        return Rewriting(edited(request.prose, edits[:MOST_EDITS]), cost)
+        return Rewriting(edited(request.prose, edits[:MOST_EDITS]), cost, answer.text)
+
+
+def schema(prose: str) -> dict[str, Any]:
+    """The answer's schema: whole lines to choose from, as small models cannot copy.
+
+    Where a server does not constrain the answer, part of a line will do as well: :func:`edited` takes both.
+    """
+    lines = [line for line in editable(prose) if line.strip() and prose.count(line) == 1]
+    find = {**TEXT, "enum": lines} if lines else TEXT
+    edits = {"type": "array", "items": closed({"find": find, "replace": TEXT}), "maxItems": MOST_EDITS}
+    return closed({"edits": edits})
 
 
 def edited(prose: str, edits: Sequence[Edit]) -> str:

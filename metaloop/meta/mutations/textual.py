@@ -48,10 +48,11 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Rewriting(msgspec.Struct, frozen=True):
-    """The answer: the whole prose, and what making it cost."""
+    """The answer: the whole prose, and what making it cost. ``said`` is what the rewriter said, word for word."""
 
     prose: str
     cost: Cost
+    said: str = ""
 
 
 class Rewriter(Protocol):
@@ -107,6 +108,12 @@ def refusal(old: str, new: str) -> str | None:
     if _changed(old, new) > MOST_CHANGED * len(old.splitlines()):
         return f"it changes more than {MOST_CHANGED:.0%} of the lines"
     return None
+
+
+def editable(prose: str) -> list[str]:
+    """The lines of a prose that no heading is and no kept section holds."""
+    kept = {line for section in _section(prose, KEPT) for line in section}
+    return [line for line, depth in _with_depth(prose) if not depth and line not in kept]
 
 
 def _rewritten(role: RoleFile, prose: str) -> RoleFile:

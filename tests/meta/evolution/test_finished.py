@@ -24,7 +24,7 @@ def test_it_agrees_with_measurement(folder: RunFolder) -> None:
     for organization in measure_run(folder.path).organizations:
         for run in organization.org_runs:
             request = Request("long", organization.name, run.seed)
-            found = measured_folder(folder.org_run(organization.name, run.seed), request, "d", "confirm")
+            found = measured_folder(folder.org_run(organization.name, run.seed), request, "d", "confirm", real=True)
             assert found.score == pytest.approx(run.gain_bpb)
             assert found.gpu_hours == pytest.approx(run.gpu_hours)
             assert found.harness_gpu_hours == pytest.approx(run.confirmation_gpu_hours)
@@ -36,7 +36,7 @@ def test_a_trunk_that_failed_on_one_seed_has_no_score(folder: RunFolder) -> None
     lines = read_lines(place.confirmations, Confirmation)
     failed = msgspec.structs.replace(lines[-1], state="crash", bpb={})
     place.confirmations.write_bytes(b"".join(msgspec.json.encode(c) + b"\n" for c in (*lines[:-1], failed)))
-    found = measured_folder(place, Request("long", "solo-greedy", 0), "d", "confirm")
+    found = measured_folder(place, Request("long", "solo-greedy", 0), "d", "confirm", real=True)
     assert found.score is None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from metaloop.brains.model.chat import OpenAIChat
-from metaloop.meta.mutations.model_rewriter import Edit, ModelRewriter, edited
+from metaloop.meta.mutations.model_rewriter import Edit, ModelRewriter, edited, schema
 from metaloop.meta.mutations.textual import Request, Rewriter, Rewriting, refusal
 from metaloop.vocabulary.models import ModelCard
 from tests.brains.model.server import Act, fails, raw, says, serving
@@ -40,6 +40,14 @@ class TestModelRewriter(RewriterContract):
         assert PROSE in told
         assert f"{SPEAKS_AGAINST.discarded} of its proposals were discarded" in told
         assert SPEAKS_AGAINST.examples[0] in told
+
+
+def test_a_small_model_need_not_copy() -> None:
+    lines = schema(PROSE)["properties"]["edits"]["items"]["properties"]["find"]["enum"]
+    assert "1. Leap." in lines
+    assert all(PROSE.count(line) == 1 and not line.startswith("#") for line in lines)
+    assert not [line for line in lines if line in PROSE.split("## Ground rules")[1].split("## ")[0]]
+    assert "enum" not in schema("# Title\n\nx\n\nx\n")["properties"]["edits"]["items"]["properties"]["find"]
 
 
 def rewritten(act: Act) -> Rewriting:
