@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from metaloop.edges.outside import scout_terms, with_notes
 from metaloop.edges.progress import Progress
 from metaloop.execution.backend import Backend
 from metaloop.execution.org_run import OrgRunTerms, has_ended, run_org
@@ -76,7 +77,7 @@ def create(out: Path, terms: RunTerms, sources: dict[str, Path], model: str = ""
     shutil.rmtree(folder.organizations, ignore_errors=True)  # left by a command that died before its terms stood
     for name, source in sources.items():
         write_whole(source, folder.organizations / name, model)
-    write_json(folder.terms, terms)
+    write_json(folder.terms, with_notes(terms, folder))
     return folder
 
 
@@ -155,7 +156,8 @@ def _carry_out(
         if backend.name == "sim":  # costs nothing to begin anew, and then repeats byte for byte
             _begin_anew(place)
         with progress.org_run(organization.name, seed) as observer:
-            granted = OrgRunTerms(organization, seed, terms.budget_s, terms.models, allowed)
+            scouting = scout_terms(folder, terms)
+            granted = OrgRunTerms(organization, seed, terms.budget_s, terms.models, allowed, scouting, terms.lessons)
             run_org(granted, place, target, backend, observer)
     _confirm(folder, organization.name, seed, confirmer, progress)
 
