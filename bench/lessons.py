@@ -6,7 +6,8 @@
 Every pair has lessons of its own, gathered from org runs of the same organization on seeds that no pair uses, as
 ``metaloop lessons gather`` does it: effects of merges on the ``holdout`` split. What is compared is the gain on the
 ``confirm`` split: simulated, the surrogate's mean without any chance; real, as confirmed. The org runs that the lessons
-came from are not charged: what is measured is what memory adds once it is there, not whether it pays for itself.
+came from are not charged: what is measured is what memory adds once it is there. Whether it pays for itself tells the
+last line: the same organization without lessons, with all of these budgets in one org run.
 """
 
 from __future__ import annotations
@@ -63,14 +64,17 @@ class Ground:
         self.target, self.trainer = self.world.target(0)
         self._hours, self._devices = hours, devices
 
-    def events(self, organization: Organization, seed: int, lessons: tuple[Lesson, ...] = ()) -> list[ev.Event]:
+    def events(
+        self, organization: Organization, seed: int, lessons: tuple[Lesson, ...] = (), times: int = 1
+    ) -> list[ev.Event]:
         backend = Simulator(self.trainer, self._devices, find_cluster("laptop"))
         told = msgspec.structs.replace(organization, lessons=bool(lessons))
-        terms = OrgRunTerms(told, seed, self._hours * 3600, lessons=lessons)
+        terms = OrgRunTerms(told, seed, times * self._hours * 3600, lessons=lessons)
         return list(simulate_org(terms, self.target, backend).events)
 
-    def run(self, organization: Organization, seed: int, lessons: tuple[Lesson, ...] = ()) -> Run:
-        return measured(self.world, self.trainer, self.events(organization, seed, lessons), 0.0)
+    def run(self, organization: Organization, seed: int, lessons: tuple[Lesson, ...] = (), times: int = 1) -> Run:
+        """One org run; ``times``: with so many budgets."""
+        return measured(self.world, self.trainer, self.events(organization, seed, lessons, times), 0.0)
 
     def lessons(self, organization: Organization, seeds: Sequence[int]) -> tuple[Lesson, ...]:
         """What org runs on these seeds teach."""
@@ -124,6 +128,10 @@ def simulate(names: Sequence[str], pairs: int, hours: float, devices: int, taugh
             runs = [ground.run(organization, seed, each) for seed, each in zip(seeds, given, strict=True)]
             difference = interval([run.gain for run in runs], gains)
             print(f"  {kind:16s} gain {fmean(r.gain for r in runs):.4f}  {early(runs, hours)}  difference {difference}")
+        longer = [ground.run(organization, seed, times=1 + taught_by).gain for seed in seeds]
+        print(
+            f"  without, {1 + taught_by} budgets in one: gain {fmean(longer):.4f}  difference {interval(longer, gains)}"
+        )
         sys.stdout.flush()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,40 +10,10 @@ import msgspec
 from metaloop.files import journal
 from metaloop.files.run_folder import Confirmation, OrgRunFolder, RunFolder, read_lines
 from metaloop.meta.confirmed import Scores, confirm_merges
-from metaloop.meta.results import ConfirmedMerge
+from metaloop.meta.results import ConfirmedMerge, IdeaFate
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.errors import UsageError
-from metaloop.vocabulary.records import Config, Idea
-
-
-class IdeaFate(msgspec.Struct, frozen=True):
-    """One idea of one org run: an entry of ``idea list --json``.
-
-    ``proposals`` took it up, ``experiments`` trained them, and those that grew out of them. ``merge`` is the trunk
-    merge that brought it in, ``proposal`` the one merged; ``delta`` and ``repeats`` are what the merger saw on ``val``
-    (negative is better), without a merge what the first training brought against its head. ``confirmed_delta`` with
-    ``confirmed_ci95`` over ``pairs`` is what the harness found on ``confirm``. Where a merge holds more than the idea
-    (a combination, an integration), ``shared`` is true: its gain is not the idea's alone.
-    """
-
-    organization: str
-    seed: int
-    idea: str
-    text: str
-    source: str
-    link: str
-    changes: Config
-    status: str
-    proposals: tuple[str, ...] = ()
-    experiments: tuple[str, ...] = ()
-    merge: str | None = None
-    proposal: str | None = None
-    delta: float | None = None
-    repeats: int = 0
-    confirmed_delta: float | None = None
-    confirmed_ci95: tuple[float, float] | None = None
-    pairs: int = 0
-    shared: bool = False
+from metaloop.vocabulary.records import Idea
 
 
 def ideas_of_run(path: Path) -> list[IdeaFate]:
@@ -63,13 +33,14 @@ def ideas_of_run(path: Path) -> list[IdeaFate]:
 
 
 def _ideas_in(place: OrgRunFolder) -> list[IdeaFate]:
-    return fates(journal.read(place.journal), read_lines(place.confirmations, Confirmation))
+    events = journal.read(place.journal)
+    return fates(events, confirm_merges(events, Scores(read_lines(place.confirmations, Confirmation))))
 
 
-def fates(events: Sequence[ev.Event], confirmations: Iterable[Confirmation]) -> list[IdeaFate]:
-    """What became of every idea that entered the research queue."""
+def fates(events: Sequence[ev.Event], merges: Sequence[ConfirmedMerge]) -> list[IdeaFate]:
+    """What became of every idea that entered the research queue; ``merges`` are those on trunk, confirmed."""
     started = next(event for event in events if isinstance(event, ev.RunStarted))
-    tale = _Tale(events, confirm_merges(events, Scores(confirmations)))
+    tale = _Tale(events, merges)
     added = (event.idea for event in events if isinstance(event, ev.IdeaAdded))
     return [tale.of(idea, started.organization, started.seed) for idea in added]
 

@@ -22,6 +22,7 @@ from metaloop.meta.confirmed import (
     root_commit,
     trunk_merges,
 )
+from metaloop.meta.ideas import fates
 from metaloop.meta.results import Comparison, ConfirmedMerge, OrganizationResult, OrgRunResult, Results
 from metaloop.meta.statistics import sign_flip_test, t_interval
 from metaloop.meta.waiting import waiting
@@ -113,6 +114,7 @@ def measure_org_run(
         merge_records=merges,
         waiting=waiting(events),
         refusals=count.refusals,
+        ideas=tuple(fates(events, merges)),
     )
 
 

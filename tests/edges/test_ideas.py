@@ -111,6 +111,9 @@ def test_a_simulated_run_with_a_scout_repeats_byte_for_byte_whatever_becomes_of_
         assert (fate["confirmed_delta"] is not None) == (fate["status"] == "merged")
     told = metaloop("idea", "list", str(out)).stdout
     assert "from notes  https://x.org/0" in told
+    assert '<a href="https://x.org/0" rel="noreferrer">notes</a>' in (out / "report.html").read_text()
+    results = json.loads((out / "results.json").read_text())
+    assert results["organizations"][0]["org_runs"][0]["ideas"] == fates
 
 
 def test_who_has_no_scout_has_no_sources(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 from metaloop.actors.messages import IdeaArrived
 from metaloop.files.policies import defaults
 from metaloop.files.run_folder import Confirmation
-from metaloop.meta.ideas import IdeaFate, fates
+from metaloop.meta.confirmed import Scores, confirm_merges
+from metaloop.meta.ideas import fates
+from metaloop.meta.results import IdeaFate
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.organization import Member, Organization, RoleKind
 from metaloop.vocabulary.records import Idea
@@ -36,7 +38,8 @@ def lived(*ideas: Idea, merger: Member | None = None) -> Driver:
 
 
 def by_id(driver: Driver, confirmations: list[Confirmation] | None = None) -> dict[str, IdeaFate]:
-    return {fate.idea: fate for fate in fates(driver.journal.events, confirmations or [])}
+    events = driver.journal.events
+    return {fate.idea: fate for fate in fates(events, confirm_merges(events, Scores(confirmations or [])))}
 
 
 def test_each_idea_has_its_fate_with_source_and_link() -> None:

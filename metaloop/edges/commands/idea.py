@@ -17,7 +17,7 @@ from metaloop.vocabulary.records import Config, Idea
 from metaloop.vocabulary.space import Knob, Space, Value
 
 if TYPE_CHECKING:
-    from metaloop.meta.ideas import IdeaFate
+    from metaloop.meta.results import IdeaFate
 
 
 @click.group("idea")
