@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from metaloop.execution.trainer import Target
+from metaloop.files.markdown import MAX_BYTES
 from metaloop.files.org_file import OrgFile
 from metaloop.files.run_folder import RunFolder, RunTerms, read_json
 from metaloop.files.sources_file import read_sources
@@ -69,7 +70,8 @@ def _copied(source: Source, folder: RunFolder) -> Source:
     place = folder.notes / source.name
     place.mkdir(parents=True, exist_ok=True)
     for note in note_files(Path(source.address)):
-        shutil.copyfile(note, place / note.name)
+        if note.stat().st_size <= MAX_BYTES:  # no larger one is read
+            shutil.copyfile(note, place / note.name)
     return msgspec.structs.replace(source, address=str(place.relative_to(folder.path)))
 
 

@@ -8,6 +8,7 @@ sources:
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ from metaloop.vocabulary.text import nearest
 SHIPPED = Path(__file__).with_name("sources.yaml")
 TEXTS = ("kind", "address", "key_variable")
 KINDS = get_args(SourceKind)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""A simulated run keeps a folder of that name."""
 
 
 def numbers() -> dict[str, Knob]:
@@ -50,6 +53,9 @@ def read_sources(path: Path = SHIPPED) -> tuple[Source, ...]:
 
 def _source(form: Form, name: str, folder: Path) -> Source | None:
     keys, known = ("sources", name), numbers()
+    if not NAME.fullmatch(name):
+        told = f"a source's name must be letters, digits, '-' and '_', got {show(name)}. Rename it."
+        form.fault(keys, told)
     found = form.mapping(keys, (*TEXTS, *known), ("kind", "address"))
     values: dict[str, Any] = {key: form.text((*keys, key)) for key in TEXTS if key in found}
     kind, address = values.get("kind", ""), values.get("address", "")

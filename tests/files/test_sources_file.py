@@ -56,6 +56,7 @@ def test_every_number_has_bounds_and_a_meaning() -> None:
             "sources.a.most must lie in [1, 100], got 0",
         ),
         ("  a:\n    kind: feed\n    address: http://x/\n    token: t\n", 5, "unknown key 'sources.a.token'"),
+        ("  ../a:\n    kind: feed\n    address: http://x/\n", 2, "name must be letters, digits"),
         ("  a: 3\n", 2, "must hold 'key: value' lines"),
     ],
 )

@@ -49,7 +49,7 @@ _KINDS = (("win", "confirmed wins"), ("unsure", "merges that were not confirmed"
 
 
 @lessons_group.command("show")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there.")
 def show_command(file: Path, as_json: bool) -> None:
     """Print a file of lessons: wins first, each with effect, 95 % interval and n.
