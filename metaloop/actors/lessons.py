@@ -10,7 +10,7 @@ from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.records import Idea
 
 MOST_TRIED = 6
-"""Wins that are put into the research queue: each costs a training, and the sixth best rarely adds to the first."""
+"""Wins that are put into the research queue: each costs a training."""
 
 
 def hand_out(run: RunContext, now: float) -> None:

@@ -32,7 +32,8 @@ class ScoutTerms(msgspec.Struct, frozen=True):
     """What the scouts of an org run have to work with.
 
     ``cache`` is the folder that replies are kept in, and that paces requests over all processes of a machine; empty:
-    neither. ``live``: the network may be asked; in simulated time only folders are read.
+    nothing is kept, and each process paces its own. ``live``: the network may be asked; in simulated time only folders
+    are read.
     """
 
     sources: tuple[Source, ...] = ()

@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -36,6 +37,7 @@ class Cache:
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder) if folder else None
+        self._own: dict[str, _Pace] = {}
 
     def get(self, url: str) -> Kept | None:
         """The reply that is kept for this address; what cannot be read counts as none."""
@@ -80,25 +82,38 @@ class Cache:
 
     @contextlib.contextmanager
     def _pace(self, host: str) -> Iterator[list[_Pace]]:
-        """The host's pace under a lock, as a list of one to be changed; without a folder nobody else is asked."""
-        if self._folder is None:
-            yield [_Pace()]
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(host.encode()).hexdigest()[:16]
-        with (self._folder / f"{name}.pace").open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            try:
-                found = msgspec.json.decode(file.read(), type=_Pace)
-            except msgspec.MsgspecError:
-                found = _Pace()
-            booked = [found]
+        """The host's pace, as a list of one to be changed: under a lock on its file, else this process's own."""
+        file = self._pace_file(host)
+        if file is None:
+            booked = [self._own.get(host, _Pace())]
             yield booked
-            file.truncate(0)
+            self._own[host] = booked[0]
+            return
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                booked = [msgspec.json.decode(file.read(), type=_Pace)]
+            except msgspec.MsgspecError:
+                booked = [_Pace()]
+            yield booked
+            file.seek(0)
+            file.truncate()
             file.write(msgspec.json.encode(booked[0]))
-            file.flush()
+
+    def _pace_file(self, host: str) -> BinaryIO | None:
+        """``None`` where there is no folder, or it cannot be written."""
+        if self._folder is None:
+            return None
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._folder / f"{_name(host)}.pace", os.O_RDWR | os.O_CREAT, 0o644)
+            return os.fdopen(descriptor, "r+b")
+        return None
 
     @staticmethod
     def _path(folder: Path, url: str) -> Path:
-        return folder / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
+        return folder / f"{_name(url)}.json"
+
+
+def _name(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -17,7 +17,7 @@ containment of documents", 1997, with pairs for shingles, as ideas are short).""
 LEAST_WORDS = 8
 """Shorter texts are compared by title and link only."""
 _WORDS = re.compile(r"\w+")
-_VERSION = re.compile(r"(/(?:abs|pdf|html)/[^/]+?)(?:v\d+)?(?:\.pdf)?$")
+_VERSION = re.compile(r"(/(?:abs|pdf|html)/.+?)(?:v\d+)?(?:\.pdf)?$")
 
 
 class Known:

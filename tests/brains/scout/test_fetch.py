@@ -186,8 +186,12 @@ def test_a_token_that_is_none_is_an_error_that_does_not_tell_it(
     assert key[:3] not in str(caught.value)
 
 
-def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "a-file/cache"])
+def test_without_a_folder_nothing_is_kept_but_the_pace_is(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "a-file").write_text("no folder can be made below this")
     with s.serving(s.raw(GOOD)) as (address, desk):
-        asker = Fetcher(Cache(""))
-        assert asker.get(source(address), {}) == asker.get(source(address), {})
+        asker, began = Fetcher(Cache(str(tmp_path / folder) if folder else "")), time.monotonic()
+        asked = source(address, interval_s=0.3)
+        assert asker.get(asked, {}) == asker.get(asked, {})
+        assert time.monotonic() - began >= 0.3
     assert len(desk.paths) == 2

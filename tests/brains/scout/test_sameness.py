@@ -15,6 +15,7 @@ LONG = "Warming the learning rate down over the last half of training helps smal
     [
         (("A – x", "http://arxiv.org/abs/2401.1v1"), ("B – y", "https://export.arxiv.org/abs/2401.1v3"), True),
         (("A – x", "https://arxiv.org/pdf/2401.1v2.pdf"), ("B – y", "https://www.arxiv.org/abs/2401.1"), True),
+        (("A – x", "https://arxiv.org/abs/hep-th/99010v2"), ("B – y", "https://arxiv.org/abs/hep-th/99010"), True),
         (("A – x", "https://x.org/a?utm_source=f&i=1#c"), ("B – y", "http://X.org/a/?i=1"), True),
         (("A – x", "https://x.org/a?i=1"), ("B – y", "https://x.org/a?i=2"), False),
         (("Muon, again! – x", ""), ("muon AGAIN – y", ""), True),
