@@ -76,12 +76,22 @@ class Scout:
         elif source.kind in SEARCHED:
             if not self._queries:
                 remarks.append(f"{source.name}: not asked, as no queries are set")
-            searches = [list(self._ask(source, query, remarks)) for query in self._queries]
-            for turn in zip_longest(*searches):
+            for turn in zip_longest(*self._searches(source, remarks)):
                 yield from (Note(found, {}) for found in turn if found is not None)
         else:
             hits = self._ask(source, "", remarks)
             yield from [Note(found, {}) for found in hits if self._wanted(found)][: source.most]
+
+    def _searches(self, source: Source, remarks: list[str]) -> list[Sequence[Hit]]:
+        """The hits of every query, until the source fails: whoever is down or limited is not asked on."""
+        searches: list[Sequence[Hit]] = []
+        for query in self._queries:
+            try:
+                searches.append(self._ask(source, query, remarks))
+            except SourceError as error:
+                remarks.append(f"{source.name}: {error}")
+                break
+        return searches
 
     def _ask(self, source: Source, query: str, remarks: list[str]) -> Sequence[Hit]:
         reply = self._fetcher.get(source, parameters(source.kind, query, source.most))

@@ -153,6 +153,14 @@ def test_one_source_that_fails_is_told_and_the_others_are_looked_into(tmp_path: 
     assert len(found.note) <= 300
 
 
+def test_a_source_that_fails_halfway_keeps_what_it_said_and_is_not_asked_on() -> None:
+    with s.serving(s.raw(s.atom(("Muon", "x", "1"))), s.fails(400)) as (address, desk):
+        found = looks(source("arxiv", address), queries=("a", "b", "c"))
+    assert [i.text for i in found.ideas] == ["Muon – x"]
+    assert found.note == "arxiv: HTTP 400"
+    assert len(desk.paths) == 2
+
+
 def test_a_missing_folder_and_no_sources_are_told(tmp_path: Path) -> None:
     assert "cannot be read" in looks(source("folder", str(tmp_path / "gone"))).note
     assert looks().note == "there are no sources to look in"
