@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 TUNERS := .venv-tuners
 
-.PHONY: setup demo demo-local-model test lint unit bench-nanogpt bench-sandbox bench-sim bench-racing h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped
+.PHONY: setup demo demo-local-model test lint unit bench-nanogpt bench-sandbox bench-sim bench-racing bench-lessons h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -59,6 +59,10 @@ $(PEERS)/.installed:
 
 bench-sim: setup $(PEERS)/.installed ## Speed of the simulator beside Syne Tune's, over experiments, over devices
 	$(BIN)/python bench/sim/speed.py --peer-python $(PEERS)/bin/python
+
+bench-lessons: setup ## Organizations with and without lessons of earlier org runs: simulated on 30 paired seeds, three real pairs
+	$(BIN)/python -m bench.lessons
+	$(BIN)/python -m bench.lessons --real --pairs 3 --gpu-hours 0.02 solo-greedy
 
 bench-racing: setup ## Races among twins and with one better organization, beside a flat design and irace's rule
 	$(BIN)/python bench/racing.py

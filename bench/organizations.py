@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -75,13 +76,17 @@ class World:
 
 
 def run(world: World, organization: Organization, seed: int, budget: tuple[float, int], cluster: str) -> Run:
-    """One org run; ``budget`` is GPU-hours and devices. A trunk that fails has gained nothing."""
+    """One org run; ``budget`` is GPU-hours and devices."""
     hours, devices = budget
     target, trainer = world.target(seed)
     began = time.process_time()
     backend = Simulator(trainer, devices, find_cluster(cluster))
     events = simulate_org(OrgRunTerms(organization, seed, hours * 3600), target, backend).events
-    spent = time.process_time() - began
+    return measured(world, trainer, events, time.process_time() - began)
+
+
+def measured(world: World, trainer: SimulatedTrainer, events: Sequence[ev.Event], cpu_s: float) -> Run:
+    """What an org run came to. A trunk that fails has gained nothing."""
     baseline, gain, curve = world.true(trainer, {}), 0.0, [(0.0, 0.0)]
     for event in events:
         if isinstance(event, ev.Merged) and event.branch == TRUNK:
@@ -89,7 +94,7 @@ def run(world: World, organization: Organization, seed: int, budget: tuple[float
             curve.append((event.spent_s / 3600, max(gain, curve[-1][1])))
     finished = [e.result.state for e in events if isinstance(e, ev.Finished)]
     decisions = sum(isinstance(e, ev.Proposed | ev.Passed) for e in events)
-    return Run(gain, tuple(curve), len(finished), finished.count("stopped"), decisions, spent)
+    return Run(gain, tuple(curve), len(finished), finished.count("stopped"), decisions, cpu_s)
 
 
 def gain_at(runs: list[Run], hours: float) -> float:

@@ -107,6 +107,19 @@ description: Says as little as it can.
 members: [{role: local-proposer}, {role: greedy-merger}]
 ---
 """
+SCOUTED = """\
+---
+name: scouted
+description: Looks outside, and remembers.
+inbox: true
+lessons: true
+members:
+- {role: local-proposer, count: 2}
+- role: idea-taker
+- {role: arxiv-scout, policy: {queries: [muon], sources: [notes]}}
+- role: greedy-merger
+---
+"""
 
 
 def organization(text: str) -> OrgFile:
@@ -126,6 +139,7 @@ PARENTS = {
     "rich, CRLF": organization(RICH.replace("\n", "\r\n")),
     "flow": organization(FLOW),
     "short": organization(SHORT),
+    "scouted": organization(SCOUTED),
     "tpe of models": with_model(SHIPPED["tpe"]),
 }
 """Where mutations start from: all that is shipped, and layouts that people write."""
@@ -199,6 +213,7 @@ def _check_members(child: OrgFile, runs: Organization) -> None:
     teams = {member.team for member in runs.members if member.kind == "proposer" and member.team}
     assert teams or (runs.branching == "trunk" and runs.sharing != "team")
     assert runs.cadence.standup_every == 0 or "director" in kinds
+    assert runs.inbox or "scout" not in kinds
     assert runs.sharing != "standup" or runs.cadence.standup_every
     check_focus(runs, GROUPS, child)
 

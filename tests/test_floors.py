@@ -24,6 +24,9 @@ ONLY_IN = {
     "datetime": {"metaloop/edges"},
     "openai": {"metaloop/brains/model/chat.py"},
     "httpx2": {"metaloop/brains/model/chat.py"},
+    "requests": {"metaloop/brains/scout/fetch.py"},
+    "urllib3": {"metaloop/brains/scout/fetch.py"},
+    "defusedxml": {"metaloop/brains/scout/hits.py"},
 }
 """Who may import what reaches outside: time, processes, the cluster, the target."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from metaloop.actors import judging, proposing, reviewing
+from metaloop.actors import judging, lessons, proposing, reviewing, scouting
 from metaloop.actors.bench import Bench
 from metaloop.actors.devices import Devices
 from metaloop.actors.entries import INTERRUPTED
@@ -76,6 +76,7 @@ class Controller:
         for device in terms.devices:
             self._run.record(ev.Reserved(terms.t, device))
         self._devices.offer_idle()
+        lessons.hand_out(self._run, terms.t)
         proposing.measure_trunk(self._run, terms.t)
         self._wake_at_the_end(terms.t)
         return self._go_on(terms.t)
@@ -143,7 +144,7 @@ class Controller:
             self._run.record(ev.Lost(now, experiment, device, state.attempt, reason))
 
     def _take_idea(self, message: IdeaArrived, now: float) -> None:
-        if message.idea.id not in self._run.state.ideas_known:
+        if message.idea.id not in self._run.state.all_ideas:
             self._run.record(ev.IdeaAdded(now, message.idea))
 
     def _wake(self, _message: Woken, _now: float) -> None:
@@ -158,6 +159,8 @@ class Controller:
             reviewing.take_review(self._run, asked, decision, now)
         elif asked.question == "judge":
             judging.take_verdict(self._run, asked, decision, now)
+        elif asked.question == "scout":
+            scouting.take_found(self._run, asked, decision, now)
         elif isinstance(decision, StandUp):
             self._hold_standup(decision, led=True)
 
@@ -205,6 +208,8 @@ class Controller:
                 self._integrator.integrate(now)
             self._reviews.settle(now)
         self._bench.pump(now, exhausted)
+        if not exhausted:
+            scouting.ask_scouts(run, now)
         if not exhausted and state.standup_since is None:
             self._dispatch(now)
             proposing.ask_proposers(run, now, self._devices.free())

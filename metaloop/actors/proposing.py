@@ -38,7 +38,7 @@ def ask_proposers(run: RunContext, now: float, idle: int) -> None:
         if not able:
             break
         chosen = run.turns.first(able) if len(able) > 1 else able[0]
-        ideas = tuple(run.state.ideas.values()) if run.organization.inbox else ()
+        ideas = tuple(run.state.ideas.values()) if run.organization.inbox or run.state.lessons else ()
         reads = chosen.edits and chosen.brain != "scripted"
         sources = run.texts(run.branch_of(chosen).config) if reads else {}
         run.ask(chosen, "propose", now, pending=run.pending(), ideas=ideas, sources=sources)

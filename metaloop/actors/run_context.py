@@ -18,6 +18,7 @@ from metaloop.files.journal import Journal
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.code import files_of, source_digest
 from metaloop.vocabulary.decisions import Observation, Question, Refuse, Steering
+from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.models import UNLIMITED, Allowance
 from metaloop.vocabulary.organization import Member, Organization, RoleKind
 from metaloop.vocabulary.records import TRUNK, Config, Head
@@ -49,10 +50,12 @@ class Asked(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """What an org run may use: what thinking may cost, and the files of the target that may be edited, by path."""
+    """What an org run may use: what thinking may cost, the files of the target that may be edited, by path, and what
+    earlier org runs found."""
 
     allowance: Allowance = UNLIMITED
     editable: Mapping[str, str] = MappingProxyType({})
+    lessons: tuple[Lesson, ...] = ()
 
 
 NOTHING_SPECIAL = Granted()
@@ -123,6 +126,11 @@ class RunContext:
         """Whether the tokens or dollars for thinking are spent."""
         ledger = self.state.ledger
         return self._granted.allowance.spent(ledger.tokens, ledger.usd)
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What the organization is told of earlier org runs: all that it was given, if it wants to know."""
+        return self._granted.lessons if self.organization.lessons else ()
 
     def texts(self, config: Config) -> dict[str, str]:
         """The editable files as a configuration has them, by path."""
@@ -206,6 +214,7 @@ class RunContext:
             news=self._news.take(member, self.state),
             steering=self.state.steering.get(name, UNSTEERED),
             since_merge=branch.since_merge,
+            lessons=self.state.lessons if reborn else (),
             **fields,
         )
         self._asks += 1

@@ -12,6 +12,7 @@ from metaloop.files.ledger import BudgetLedger
 from metaloop.files.queue import ResearchQueue
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.decisions import Steering
+from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.records import Config, CurvePoint, Idea, Outcome, digest
 
 
@@ -76,7 +77,12 @@ class OrgState:
     steering: dict[str, Steering] = field(default_factory=dict)
     ideas: dict[str, Idea] = field(default_factory=dict)
     """Ideas that nobody has taken up yet."""
-    ideas_known: set[str] = field(default_factory=set)
+    all_ideas: dict[str, Idea] = field(default_factory=dict)
+    """Every idea that ever was in the queue, oldest first."""
+    scouted_at: dict[str, int] = field(default_factory=dict)
+    """Scout to the finished experiments when it last answered."""
+    lessons: tuple[Lesson, ...] = ()
+    """What earlier org runs found, as far as this one was told."""
     sources: dict[str, str] = field(default_factory=dict)
     """Digest to text of every changed file that a proposal brought."""
     finished: int = 0

@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from metaloop.actors.entries import INTERRUPTED, BranchState, ExperimentState, ProposalState, Status
+from metaloop.actors.sayings import actor_died, decided, passed, refused, scouted
 from metaloop.actors.telling import record_score, tell
 from metaloop.vocabulary import events as ev
-from metaloop.vocabulary.records import TRUNK, Cost, digest
+from metaloop.vocabulary.records import TRUNK, digest
 
 if TYPE_CHECKING:
     from metaloop.actors.state import OrgState
@@ -73,36 +74,14 @@ def _proposed(state: OrgState, event: ev.Proposed) -> None:
     trained = bool(state.scores.get(entry.key)) or (entry.key, 0) in state.asked_for
     _move(state, entry, "judging" if grown and trained else "review")
     if not grown:
-        _decided(state, proposal.author, event.cost)
+        decided(state, proposal.author, event.cost)
     for part in proposal.parts:
         if state.proposals[part].status in ("held", "judging"):
             _move(state, state.proposals[part], "combining")
 
 
-def _decided(state: OrgState, actor: str, cost: Cost) -> None:
-    """A member has decided: it lives, and is paid for what it declares."""
-    state.decisions[actor] += 1
-    state.deaths_in_a_row[actor] = 0
-    state.refusals_in_a_row[actor] = 0
-    if cost.tokens or cost.usd:
-        state.ledger.charge(cost)
-
-
-def _passed(state: OrgState, event: ev.Passed) -> None:
-    _decided(state, event.actor, event.cost)
-
-
-def _refused(state: OrgState, event: ev.Refused) -> None:
-    """It lives and is paid, but has decided nothing."""
-    silences = state.refusals_in_a_row[event.actor] + (not event.outage)
-    _decided(state, event.actor, event.cost)
-    state.refusals_in_a_row[event.actor] = silences
-    if event.proposal is not None:
-        state.proposals[event.proposal].silent.add(event.actor)
-
-
 def _reviewed(state: OrgState, event: ev.Reviewed) -> None:
-    _decided(state, event.actor, event.cost)
+    decided(state, event.actor, event.cost)
     state.proposals[event.proposal].votes[event.actor] = event.approve
 
 
@@ -179,7 +158,7 @@ def _dropped(state: OrgState, event: ev.Dropped) -> None:
 
 
 def _judged(state: OrgState, event: ev.Judged) -> None:
-    _decided(state, event.actor, event.cost)
+    decided(state, event.actor, event.cost)
     entry = state.proposals[event.proposal]
     if event.verdict in ("discard", "retest"):
         _close(state, entry, "discarded")
@@ -216,7 +195,7 @@ def _standup_began(state: OrgState, event: ev.StandUpBegan) -> None:
 
 def _standup_ended(state: OrgState, event: ev.StandUpEnded) -> None:
     if event.led:
-        _decided(state, event.director, event.cost)
+        decided(state, event.director, event.cost)
     state.standup_since = None
     state.shared_until = len(state.outcomes)
     state.steering.update(event.steering)
@@ -224,11 +203,11 @@ def _standup_ended(state: OrgState, event: ev.StandUpEnded) -> None:
 
 def _idea_added(state: OrgState, event: ev.IdeaAdded) -> None:
     state.ideas[event.idea.id] = event.idea
-    state.ideas_known.add(event.idea.id)
+    state.all_ideas[event.idea.id] = event.idea
 
 
-def _actor_died(state: OrgState, event: ev.ActorDied) -> None:
-    state.deaths_in_a_row[event.actor] += 1
+def _lessons_given(state: OrgState, event: ev.LessonsGiven) -> None:
+    state.lessons = event.lessons
 
 
 def _run_ended(state: OrgState, _event: ev.RunEnded) -> None:
@@ -275,8 +254,8 @@ RULES: Mapping[type, Callable[[OrgState, Any], None]] = MappingProxyType(
         ev.Released: _released,
         ev.SourceWritten: _source_written,
         ev.Proposed: _proposed,
-        ev.Passed: _passed,
-        ev.Refused: _refused,
+        ev.Passed: passed,
+        ev.Refused: refused,
         ev.Reviewed: _reviewed,
         ev.Rejected: _rejected,
         ev.Queued: _queued,
@@ -290,7 +269,9 @@ RULES: Mapping[type, Callable[[OrgState, Any], None]] = MappingProxyType(
         ev.StandUpBegan: _standup_began,
         ev.StandUpEnded: _standup_ended,
         ev.IdeaAdded: _idea_added,
-        ev.ActorDied: _actor_died,
+        ev.Scouted: scouted,
+        ev.LessonsGiven: _lessons_given,
+        ev.ActorDied: actor_died,
         ev.Interrupted: _interrupted,
         ev.RunEnded: _run_ended,
     }

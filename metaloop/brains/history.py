@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from metaloop.brains.brain import Fingerprint, fingerprint
 from metaloop.brains.moves import Moves, moves_between
-from metaloop.vocabulary.records import Config, Outcome
+from metaloop.vocabulary.lessons import Lesson
+from metaloop.vocabulary.records import TRUNK, Config, Outcome, effective
 from metaloop.vocabulary.space import Space
 
 BASES_KEPT = 8
@@ -62,10 +63,27 @@ class History:
         """Index among ``trials`` by proposal."""
         self.ideas: set[Fingerprint] = set()
         """Change sets that were tried on any head."""
+        self._recalled: set[Fingerprint] = set()
 
     def fold(self, news: Iterable[Outcome]) -> list[Trial]:
         """Take in the news; the first trainings of proposals among them, in order."""
         return [trial for trial in map(self._take, news) if trial is not None]
+
+    def recall(self, lessons: Iterable[Lesson]) -> list[Trial]:
+        """Take in the dead ends of earlier org runs as trials of their own heads, and return them; their scores are of
+        other seeds and stay out. What was merged there is not a trial here: it is to be tried."""
+        trials: list[Trial] = []
+        for lesson in lessons:
+            if lesson.kind == "dead end":
+                config = effective(lesson.base, lesson.changes, self._defaults)
+                moves = moves_between(self._space, lesson.base, lesson.changes)
+                trial = Trial(_as_outcome(lesson, config), lesson.base, moves, lesson.delta)
+                self._recalled.add(fingerprint(config))
+                self.ideas.add(fingerprint(lesson.changes))
+                self._from.setdefault(fingerprint(lesson.base), []).append(len(self.trials))
+                self.trials.append(trial)
+                trials.append(trial)
+        return trials
 
     def note(self, outcome: Outcome) -> None:
         """Take in that something was trained, not what came of it: enough for :meth:`knows` and for ``ideas``."""
@@ -132,7 +150,7 @@ class History:
     def knows(self, config: Config) -> bool:
         """Whether the configuration was trained."""
         key = fingerprint(config)
-        return key in self.scores or key in self.failed
+        return key in self.scores or key in self.failed or key in self._recalled
 
     def tried_from(self, config: Fingerprint, memory: int) -> list[Trial]:
         """What was tried from this configuration, among the last ``memory`` trials, oldest first."""
@@ -143,3 +161,21 @@ class History:
     def recent(self, memory: int) -> list[Trial]:
         """The last ``memory`` trials, oldest first."""
         return self.trials[-memory:] if memory else []
+
+
+def _as_outcome(lesson: Lesson, config: Config) -> Outcome:
+    """The training that a lesson tells of. It has a state and no score: that would be of another seed."""
+    return Outcome(
+        experiment=f"lesson {lesson.id}",
+        proposal=None,
+        author="",
+        team="",
+        branch=TRUNK,
+        purpose="candidate",
+        changes=lesson.changes,
+        config=config,
+        repeat=0,
+        state=lesson.state,
+        bpb=None,
+        delta=lesson.delta,
+    )

@@ -11,8 +11,9 @@ from metaloop.brains.brain import Fingerprint, Policy, fingerprint, streams
 from metaloop.brains.history import History, Trial
 from metaloop.brains.moves import describe, stepped
 from metaloop.vocabulary.decisions import Observation, Pass, Propose
+from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.organization import Member
-from metaloop.vocabulary.records import Config, Outcome, effective
+from metaloop.vocabulary.records import Config, Idea, Outcome, effective
 from metaloop.vocabulary.space import Knob, Space, Value
 
 MOST_TRIES = 20
@@ -37,7 +38,11 @@ class Proposer:
         self._in_focus: dict[tuple[str, ...], tuple[Knob, ...]] = {}
 
     def decide(self, observation: Observation) -> Propose | Pass:
+        self.recall(observation.lessons)
         self.remember(observation.news)
+        proven = self.take_proven(observation)
+        if proven is not None:
+            return proven
         rng = self._streams.at(observation.index)
         if rng.random() < self.policy.real("idea_share"):
             idea = self.take_idea(observation)
@@ -54,6 +59,11 @@ class Proposer:
     def remember(self, news: Sequence[Outcome]) -> None:
         """Take in the news."""
         for trial in self.history.fold(news):
+            self.learn(trial)
+
+    def recall(self, lessons: Sequence[Lesson]) -> None:
+        """Take in what earlier org runs found, as far as it was trained there and not merged: it counts as tried."""
+        for trial in self.history.recall(lessons):
             self.learn(trial)
 
     def learn(self, trial: Trial) -> None:
@@ -101,8 +111,16 @@ class Proposer:
         Turns differ, so that an idea that reviewers refuse does not stand in the way of the next one.
         """
         ideas = [i for i in observation.ideas if i.changes and fingerprint(i.changes) not in self.history.ideas]
-        for offset in range(len(ideas)):
-            idea = ideas[(observation.index + offset) % len(ideas)]
+        first = observation.index % max(1, len(ideas))
+        return self._take_first([*ideas[first:], *ideas[:first]], observation)
+
+    def take_proven(self, observation: Observation) -> Propose | None:
+        """The first idea that an earlier org run confirmed, in the queue's order: the most gained first."""
+        ideas = [i for i in observation.ideas if i.proven and fingerprint(i.changes) not in self.history.ideas]
+        return self._take_first(ideas, observation)
+
+    def _take_first(self, ideas: Sequence[Idea], observation: Observation) -> Propose | None:
+        for idea in ideas:
             known = all(name in self.space for name in idea.changes)
             if known and self.is_new(idea.changes, observation):
                 return self._propose(idea.changes, observation, f"{idea.text} (from {idea.source})", idea.id)
@@ -201,6 +219,11 @@ class IdeaTaker(Proposer):
     """Takes the research queue's ideas, and passes when none is left."""
 
     def decide(self, observation: Observation) -> Propose | Pass:
+        self.recall(observation.lessons)
         for trial in self.history.fold(observation.news):
             self.beliefs.learn(trial)
-        return self.take_idea(observation) or Pass("no untried idea with changes is in the research queue")
+        return (
+            self.take_proven(observation)
+            or self.take_idea(observation)
+            or Pass("no untried idea with changes is in the research queue")
+        )

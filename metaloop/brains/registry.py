@@ -26,6 +26,10 @@ def make_brain(
     Raises:
         ModelError: its model is not listed, or cannot be reached from here.
     """
+    if member.kind == "scout":
+        from metaloop.brains.scout.scouting import Scout
+
+        return Scout(member, space, thinking.scouting)
     if member.brain != "scripted":
         return _model_brain(member, space, colleagues, thinking)
     if member.kind == "proposer":

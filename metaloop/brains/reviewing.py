@@ -30,6 +30,7 @@ class Reviewer:
         """The change of every trial, worked out once."""
 
     def decide(self, observation: Observation) -> Review:
+        self._history.recall(observation.lessons)
         self._history.fold(observation.news)
         proposal = observation.proposal
         assert proposal is not None

@@ -36,7 +36,15 @@ COMMANDS = MappingProxyType(
         ),
         "record": ("metaloop.edges.commands.record:record_command", "Record real trainings for a surrogate."),
         "replay": ("metaloop.edges.commands.replay:replay_command", "Rebuild an org run's state from its journal."),
-        "idea": ("metaloop.edges.commands.idea:idea_group", "Hand ideas to a running organization."),
+        "idea": (
+            "metaloop.edges.commands.idea:idea_group",
+            "Hand ideas to a running organization; see what they gave.",
+        ),
+        "scout": ("metaloop.edges.commands.scout:scout_command", "Look for ideas in papers, repositories and notes."),
+        "lessons": (
+            "metaloop.edges.commands.lessons:lessons_group",
+            "Gather what org runs found, for later organizations.",
+        ),
     }
 )
 """Command to where it lives, and its line of help."""

@@ -16,6 +16,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec.structs import replace
 
+from metaloop.edges.outside import scout_terms, with_notes
 from metaloop.edges.progress import Progress
 from metaloop.execution.backend import Backend
 from metaloop.execution.org_run import OrgRunTerms, has_ended, run_org
@@ -81,7 +82,7 @@ def create(out: Path, terms: RunTerms, sources: dict[str, Path], models: Mapping
     shutil.rmtree(folder.organizations, ignore_errors=True)  # left by a command that died before its terms stood
     for name, source in sources.items():
         write_whole(source, folder.organizations / name, models.get(name, ""))
-    write_json(folder.terms, terms)
+    write_json(folder.terms, with_notes(terms, folder))
     return folder
 
 
@@ -169,7 +170,8 @@ def _carry_out(bench: _Bench, organization: Organization, seed: int) -> None:
         if backend.name == "sim":  # costs nothing to begin anew, and then repeats byte for byte
             _begin_anew(place)
         with progress.org_run(organization.name, seed) as observer:
-            granted = OrgRunTerms(organization, seed, terms.budget_s, terms.models, allowed)
+            scouting = scout_terms(folder, terms)
+            granted = OrgRunTerms(organization, seed, terms.budget_s, terms.models, allowed, scouting, terms.lessons)
             run_org(granted, place, bench.target, backend, observer)
     _confirm(folder, organization.name, seed, bench.confirmer, progress)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from metaloop import __version__
 from metaloop.actors.controller import Controller
 from metaloop.actors.messages import Command, IdeaArrived, Message
@@ -17,8 +19,10 @@ from metaloop.files import journal
 from metaloop.files.repository import Repository
 from metaloop.files.run_folder import OrgRunFolder, read_inbox
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard, ThinkingTerms
 from metaloop.vocabulary.organization import Organization
+from metaloop.vocabulary.sources import NO_SOURCES, ScoutTerms
 
 Observer = Callable[[ev.Event, OrgState], None]
 
@@ -34,6 +38,10 @@ class OrgRunTerms:
     """The models that its members may ask."""
     allowance: Allowance = UNLIMITED
     """What that may cost."""
+    scouting: ScoutTerms = NO_SOURCES
+    """Where its scouts may look."""
+    lessons: tuple[Lesson, ...] = ()
+    """What earlier org runs found, for organizations that want to know."""
 
 
 def has_ended(folder: OrgRunFolder) -> bool:
@@ -57,7 +65,7 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
     died_at = max([state.now, _last_sign(folder)]) if past else 0.0
 
     def embody(state: OrgState) -> tuple[Controller, ResearchRecord]:
-        granted = Granted(terms.allowance, target.editable_texts)
+        granted = Granted(terms.allowance, target.editable_texts, terms.lessons)
         context = RunContext(terms.organization, target.space, terms.seed, state, written, granted)
         record = ResearchRecord(Repository(folder.repository), target, state)
         context.watch(record.take)
@@ -93,17 +101,19 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
                 longest_s=target.longest_s,
                 revive=revive,
                 commits=lambda: len(state.commits),
-                thinking=ThinkingTerms(
-                    terms.models,
-                    str(folder.transcripts.resolve()),
-                    backend.name == "sim",
-                    str(folder.limits.resolve()),
-                ),
+                thinking=_thinking(terms, folder, backend),
             )
         )
     finally:
         written.close()
     return state
+
+
+def _thinking(terms: OrgRunTerms, folder: OrgRunFolder, backend: Backend) -> ThinkingTerms:
+    simulated = backend.name == "sim"
+    scouting = msgspec.structs.replace(terms.scouting, live=not simulated)
+    transcripts, limits = (str(place.resolve()) for place in (folder.transcripts, folder.limits))
+    return ThinkingTerms(terms.models, transcripts, simulated, limits, scouting)
 
 
 def _teams(organization: Organization) -> dict[str, str]:

@@ -8,6 +8,7 @@ models:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,8 +26,12 @@ TEXTS = ("served_as", "base_url", "key_variable", "reply_format")
 
 def numbers() -> dict[str, Knob]:
     """The numeric fields of a card as typed, bounded knobs, with their meaning."""
-    fields = [f for f in msgspec.structs.fields(ModelCard) if f.name not in ("name", *TEXTS)]
-    return {f.name: _knob(f) for f in fields}
+    return bounded_fields(ModelCard, ("name", *TEXTS))
+
+
+def bounded_fields(record: type[msgspec.Struct], besides: Collection[str]) -> dict[str, Knob]:
+    """The fields of a record that are numbers with bounds and a meaning: all but those in ``besides``."""
+    return {f.name: _knob(f) for f in msgspec.structs.fields(record) if f.name not in besides}
 
 
 def _knob(field: msgspec.structs.FieldInfo) -> Knob:

@@ -191,7 +191,7 @@ def _count(form: Form, keys: Keys, found: dict[str, Any]) -> int:
 
 def _cross_check(form: Form, org: OrgFile) -> None:
     """What holds between the fields of a well-formed file."""
-    counts: dict[RoleKind, int] = {"proposer": 0, "reviewer": 0, "merger": 0, "director": 0}
+    counts: dict[RoleKind, int] = {"proposer": 0, "reviewer": 0, "merger": 0, "director": 0, "scout": 0}
     for entry in org.members:
         counts[org.kind(entry)] += entry.count
     for kind, example in (("proposer", "local-proposer"), ("merger", "greedy-merger")):
@@ -199,8 +199,20 @@ def _cross_check(form: Form, org: OrgFile) -> None:
             form.fault(("members",), f"members hold no {kind}, expected at least one. Add '- role: {example}'.")
     if counts["director"] > 1:
         form.fault(("members",), f"members hold {counts['director']} directors, expected at most one. Remove some.")
+    if counts["scout"] and not org.settings["inbox"]:
+        form.fault(("inbox",), "inbox is false, but a scout fills the research queue. Set inbox: true.")
+    _check_scouts(form, org)
     _check_settings(form, org, counts)
     _check_links(form, org)
+
+
+def _check_scouts(form: Form, org: OrgFile) -> None:
+    """A scout is scripted so far, whatever its organization's model is; what it names itself must say so."""
+    for index, entry in enumerate(org.members):
+        model = entry.model or org.roles[entry.role].model
+        if org.kind(entry) == "scout" and model not in ("inherit", "scripted"):
+            found = f"members[{index}] is a scout with model {model!r}, expected 'scripted': no model scouts so far"
+            form.fault(("members", index), f"{found}. Remove the model.")
 
 
 def _check_settings(form: Form, org: OrgFile, counts: dict[RoleKind, int]) -> None:

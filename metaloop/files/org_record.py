@@ -90,12 +90,14 @@ class OrgFile:
             settings["control"],
             settings["turns"],
             self.digest,
+            settings["lessons"],
         )
 
     def _member(self, name: str, entry: MemberEntry) -> Member:
         role = self.roles[entry.role]
         policy = effective_policy(role, entry.policy)
         brain = next(brain for brain in (entry.model, role.model, self.model) if brain not in ("", "inherit"))
+        brain = "scripted" if role.kind == "scout" else brain
         prompt = render_prompt(role, policy, self.charter)
         edits = "Edit" in role.tools
         return Member(name, role.name, role.kind, policy, brain, prompt, entry.team, entry.links, edits)

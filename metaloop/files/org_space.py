@@ -48,7 +48,8 @@ ORG_SPACE = Space(
             "device seconds.",
         ),
         _whole("quorum", 0, (0, 9), "Reviewers' approvals that a proposal needs before it is trained (0: none)."),
-        _flag("inbox", "Whether proposers are shown the ideas that people add while it runs."),
+        _flag("inbox", "Whether proposers are shown the ideas that people and scouts add while it runs."),
+        _flag("lessons", "Whether members are told what earlier org runs found, where the run is given lessons."),
         _whole("cadence.standup_every", 0, (0, 1000), "Finished experiments from one stand-up to the next (0: never)."),
         Knob(
             "cadence.standup_seconds",

@@ -129,8 +129,22 @@ _DIRECTOR = Space(
     )
 )
 
+_SCOUT = Space(
+    (
+        _whole(
+            "every", 10, (1, 1000), "Finished experiments from one look to the next; the first is at once.", log=True
+        ),
+        _whole(
+            "most_open", 10, (1, 200), "Looks only while fewer ideas than this wait in the research queue.", log=True
+        ),
+        _whole(
+            "most_new", 5, (1, 50), "Most ideas that one look adds; those that name knobs and values first.", log=True
+        ),
+    )
+)
+
 POLICIES: Mapping[RoleKind, Space] = MappingProxyType(
-    {"proposer": _PROPOSER, "reviewer": _REVIEWER, "merger": _MERGER, "director": _DIRECTOR}
+    {"proposer": _PROPOSER, "reviewer": _REVIEWER, "merger": _MERGER, "director": _DIRECTOR, "scout": _SCOUT}
 )
 """Scalar policy knobs by role kind."""
 
@@ -140,6 +154,10 @@ NAME_LISTS: Mapping[RoleKind, Mapping[str, str]] = MappingProxyType(
         "reviewer": {},
         "merger": {},
         "director": {},
+        "scout": {
+            "queries": "What to search for, one search each; of feeds and folders, what must occur; empty: everything.",
+            "sources": "Sources of the sources file to look in; empty: all.",
+        },
     }
 )
 """Policy entries that hold a list of names, with their meaning; each defaults to the empty list."""
@@ -173,6 +191,7 @@ READ_BY: Mapping[RoleKind, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "on_stale": _MERGING,
         },
         "director": {"focus_groups": ("refocus", "rotate")},
+        "scout": {},
     }
 )
 """Entries that only some strategies of a kind read, with these; every strategy reads the others. To turn one that

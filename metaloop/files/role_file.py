@@ -132,11 +132,8 @@ def _kind(form: Form) -> RoleKind | None:
         if found == kind:
             return kind
     wanted = ", ".join(KINDS)
-    if found == "scout":
-        form.fault(keys, f"kind scout is not supported yet, expected one of {wanted}. Choose one of them.")
-    else:
-        guess = nearest(str(found), KINDS)
-        form.fault(keys, f"kind must be one of {wanted}, got {show(found)}{guess}. Choose one of them.")
+    guess = nearest(str(found), KINDS)
+    form.fault(keys, f"kind must be one of {wanted}, got {show(found)}{guess}. Choose one of them.")
     return None
 
 

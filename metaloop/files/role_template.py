@@ -16,6 +16,7 @@ _DUTIES: Mapping[RoleKind, str] = MappingProxyType(
         "reviewer": "You vote on proposals before they cost device time. Say yes or no, and why, in one sentence.",
         "merger": "You decide which measured changes become part of trunk. Nobody else can move it.",
         "director": "You hold the stand-ups. You decide where proposers look next, and never propose yourself.",
+        "scout": "You look for ideas outside, in papers, repositories and notes, and put them into the research queue.",
     }
 )
 

@@ -5,6 +5,7 @@
     OUT/
       run.json                       the terms of the command (RunTerms): what `resume` needs
       orgs/NAME/                     each organization, whole
+      notes/SOURCE/                  the notes that scouts of a simulated run read, as they were when it was made
       NAME/seed-S/journal.jsonl      the truth of an org run
       NAME/seed-S/repo/              its git repository
       NAME/seed-S/inbox.jsonl        ideas that people add while it runs
@@ -26,8 +27,10 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from metaloop.vocabulary.errors import FileError
+from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard
 from metaloop.vocabulary.records import Config, FinalState, Idea
+from metaloop.vocabulary.sources import Source
 
 T = TypeVar("T")
 
@@ -59,6 +62,10 @@ class RunTerms(msgspec.Struct, frozen=True):
     """What it may cost in all of them together."""
     confirm: Literal["trunk", "ends"] = "trunk"
     """What is trained again after an org run: every trunk commit, or only the baseline and the last one."""
+    sources: tuple[Source, ...] = ()
+    """Where scouts look, as it was when the run was made; paths of folders may count from the run's folder."""
+    lessons: tuple[Lesson, ...] = ()
+    """What earlier org runs found, for organizations that want to know."""
 
     @property
     def org_run_seeds(self) -> tuple[int, ...]:
@@ -107,6 +114,7 @@ class RunFolder:
         self.path = path
         self.terms = path / "run.json"
         self.organizations = path / "orgs"
+        self.notes = path / "notes"
         self.results = path / "results.json"
         self.report = path / "report.html"
         self.tracking = path / "mlflow.json"

@@ -22,9 +22,9 @@ PairScores = Mapping[int, float]
 
 
 class Scores:
-    """Confirmed scores of the commits of one org run."""
+    """Confirmed scores of the commits of one org run, on the split that is reported unless another is asked for."""
 
-    def __init__(self, confirmations: Iterable[Confirmation]) -> None:
+    def __init__(self, confirmations: Iterable[Confirmation], split: str = SPLIT) -> None:
         self._by_commit: dict[str, dict[int, float]] = {}
         self.tried: dict[str, set[int]] = {}
         """Commit to the pairs it was trained on, failed ones included."""
@@ -35,8 +35,8 @@ class Scores:
             self.seconds += confirmation.seconds
             self.tried.setdefault(confirmation.commit, set()).add(confirmation.pair)
             scores = self._by_commit.setdefault(confirmation.commit, {})
-            if confirmation.state == "ok" and SPLIT in confirmation.bpb:
-                scores[confirmation.pair] = confirmation.bpb[SPLIT]
+            if confirmation.state == "ok" and split in confirmation.bpb:
+                scores[confirmation.pair] = confirmation.bpb[split]
 
     def of(self, commit: str) -> PairScores:
         """Scores of a commit by pair; pairs whose training failed are absent."""

@@ -22,6 +22,7 @@ from metaloop.meta.confirmed import (
     root_commit,
     trunk_merges,
 )
+from metaloop.meta.ideas import fates
 from metaloop.meta.results import Comparison, ConfirmedMerge, OrganizationResult, OrgRunResult, Results
 from metaloop.meta.statistics import sign_flip_test, t_interval
 from metaloop.meta.thinking import gain_for_each, idle_for_decisions, tokens_of, unaccounted, usd_of
@@ -116,6 +117,7 @@ def measure_org_run(
         merge_records=merges,
         waiting=waiting(events),
         refusals=count.refusals,
+        ideas=tuple(fates(events, merges)),
     )
 
 

@@ -48,6 +48,36 @@ class ConfirmedMerge(msgspec.Struct, frozen=True):
     edits: tuple[Edit, ...] = ()
 
 
+class IdeaFate(msgspec.Struct, frozen=True):
+    """One idea of one org run: an entry of ``idea list --json``.
+
+    ``proposals`` took it up, ``experiments`` trained them, and those that grew out of them. ``merge`` is the trunk
+    merge that brought it in, ``proposal`` the one merged; ``delta`` and ``repeats`` are what the merger saw on ``val``
+    (negative is better), without a merge what the first training brought against its head. ``confirmed_delta`` with
+    ``confirmed_ci95`` over ``pairs`` is what the harness found on ``confirm``. Where a merge holds more than the idea
+    (a combination, an integration), ``shared`` is true: its gain is not the idea's alone.
+    """
+
+    organization: str
+    seed: int
+    idea: str
+    text: str
+    source: str
+    link: str
+    changes: Config
+    status: str
+    proposals: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
+    merge: str | None = None
+    proposal: str | None = None
+    delta: float | None = None
+    repeats: int = 0
+    confirmed_delta: float | None = None
+    confirmed_ci95: tuple[float, float] | None = None
+    pairs: int = 0
+    shared: bool = False
+
+
 class OrgRunResult(msgspec.Struct, frozen=True):
     """One org run, measured. Gains are confirmed on the ``confirm`` split with fresh paired seeds.
 
@@ -89,6 +119,7 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     refusals: int = 0
     tokens_unaccounted: int = 0
     usd_unaccounted: float = 0.0
+    ideas: tuple[IdeaFate, ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True):

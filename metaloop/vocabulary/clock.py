@@ -37,3 +37,14 @@ class MachineClock:
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
         time.sleep(seconds)
+
+
+class EpochClock:
+    """Seconds since 1970: for what outlives a process, such as how old a cached reply is."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Let ``seconds`` pass."""
+        time.sleep(seconds)

@@ -10,9 +10,10 @@ from typing import Literal
 import msgspec
 
 from metaloop.vocabulary.code import Edit
+from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.records import Candidate, Config, Cost, Head, Idea, Outcome, Proposal
 
-Question = Literal["propose", "review", "judge", "standup"]
+Question = Literal["propose", "review", "judge", "standup", "scout"]
 
 
 class Steering(msgspec.Struct, frozen=True):
@@ -27,7 +28,8 @@ class Observation(msgspec.Struct, frozen=True):
 
     ``index`` counts the member's own decisions from 0 and names its seed stream, so that a recreated member
     decides the same. ``news`` holds the outcomes it has not been shown before (all of them after a rebirth).
-    ``since_merge`` counts finished experiments since the head last moved: the measure of a plateau.
+    ``since_merge`` counts finished experiments since the head last moved: the measure of a plateau. ``ideas`` are those
+    that nobody has taken up; a scout is shown all that there ever were.
     """
 
     question: Question
@@ -45,6 +47,8 @@ class Observation(msgspec.Struct, frozen=True):
     held: tuple[Candidate, ...] = ()
     sources: dict[str, str] = {}
     """The head's editable files by path; only who may edit them is shown them."""
+    lessons: tuple[Lesson, ...] = ()
+    """What earlier org runs found; told once in a member's life, with its first question."""
 
 
 class Propose(msgspec.Struct, frozen=True, tag="propose"):
@@ -99,6 +103,14 @@ class StandUp(msgspec.Struct, frozen=True, tag="standup"):
     cost: Cost = Cost()
 
 
+class Found(msgspec.Struct, frozen=True, tag="found"):
+    """What a scout found: ideas that are new to the research queue, and a note on what it could not look at."""
+
+    ideas: tuple[Idea, ...] = ()
+    note: str = ""
+    cost: Cost = Cost()
+
+
 class Refuse(msgspec.Struct, frozen=True, tag="refuse"):
     """No usable answer to any question: the brain could not be brought to one, and none is made up in its place.
 
@@ -110,4 +122,4 @@ class Refuse(msgspec.Struct, frozen=True, tag="refuse"):
     outage: bool = False
 
 
-Decision = Propose | Pass | Review | Judge | StandUp | Refuse
+Decision = Propose | Pass | Review | Judge | StandUp | Found | Refuse

@@ -11,6 +11,7 @@
     ├── RepositoryError           git refused
     ├── BackendError              the cluster cannot host the run
     ├── ModelError                a model could not be brought to an answer
+    ├── SourceError               a source of ideas gave nothing usable
     ├── EditError                 an edit does not apply to the file that it names
     ├── BudgetSpent               one more org run could exceed the GPU-hours that were granted
     └── TrainerError              the trainer cannot serve the request (never: a training that failed)
@@ -75,6 +76,10 @@ class BudgetSpent(MetaloopError):
 
 class ModelError(MetaloopError):
     """A model could not be brought to an answer: no server, no client, or nothing but failures."""
+
+
+class SourceError(MetaloopError):
+    """A source of ideas gave nothing usable: not reached, not in time, or not what it should be."""
 
 
 class EditError(MetaloopError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from metaloop.vocabulary.decisions import Question, Steering
+from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.records import (
     Config,
     Cost,
@@ -224,6 +225,23 @@ class IdeaAdded(msgspec.Struct, frozen=True, tag="idea_added"):
     idea: Idea
 
 
+class Scouted(msgspec.Struct, frozen=True, tag="scouted"):
+    """A scout has looked: ``found`` ideas were new and follow as events of their own; ``note`` says what failed."""
+
+    t: float
+    actor: str
+    found: int
+    note: str
+    cost: Cost
+
+
+class LessonsGiven(msgspec.Struct, frozen=True, tag="lessons_given"):
+    """What earlier org runs found is known from now on to whoever is asked."""
+
+    t: float
+    lessons: tuple[Lesson, ...]
+
+
 class ActorDied(msgspec.Struct, frozen=True, tag="actor_died"):
     """A member's process died; it is recreated from the journal."""
 
@@ -266,6 +284,8 @@ Event = (
     | StandUpBegan
     | StandUpEnded
     | IdeaAdded
+    | Scouted
+    | LessonsGiven
     | ActorDied
     | Interrupted
     | RunEnded

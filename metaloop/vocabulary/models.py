@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from metaloop.vocabulary.sources import NO_SOURCES, ScoutTerms
+
 ReplyFormat = Literal["schema", "json", "text"]
 """What a server is asked for: constrained decoding to a JSON schema, any JSON object, or nothing."""
 
@@ -84,7 +86,7 @@ class Allowance(msgspec.Struct, frozen=True):
 
 
 class ThinkingTerms(msgspec.Struct, frozen=True):
-    """What the model brains of an org run have to work with.
+    """What the model brains and scouts of an org run have to work with.
 
     ``transcripts`` is the folder that exchanges are written to, and read from again after a death; empty: none.
     ``limits`` is the folder by which all processes on this machine keep to a card's limits together; empty: none do.
@@ -95,6 +97,7 @@ class ThinkingTerms(msgspec.Struct, frozen=True):
     transcripts: str = ""
     declared_time: bool = False
     limits: str = ""
+    scouting: ScoutTerms = NO_SOURCES
 
     def card(self, model: str) -> ModelCard | None:
         """The card of that name."""

@@ -8,7 +8,7 @@ import msgspec
 
 from metaloop.vocabulary.space import Value
 
-RoleKind = Literal["proposer", "reviewer", "merger", "director"]
+RoleKind = Literal["proposer", "reviewer", "merger", "director", "scout"]
 Sharing = Literal["own", "team", "all", "standup"]
 Branching = Literal["trunk", "teams"]
 Turns = Literal["even", "by-gain"]
@@ -57,6 +57,8 @@ class Organization(msgspec.Struct, frozen=True):
     control: bool = False
     turns: Turns = "even"
     digest: str = ""
+    lessons: bool = False
+    """Whether its members are given what earlier org runs found."""
 
     def of_kind(self, kind: RoleKind) -> tuple[Member, ...]:
         return tuple(member for member in self.members if member.kind == kind)

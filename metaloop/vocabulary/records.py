@@ -109,12 +109,18 @@ class TrainingResult(msgspec.Struct, frozen=True):
 
 
 class Idea(msgspec.Struct, frozen=True):
-    """A hint for proposers, with its source; without ``changes`` it is prose, for model brains only."""
+    """A hint for proposers, with its source; without ``changes`` it is prose, for model brains only.
+
+    ``link`` is where it can be read; ``proven``: an earlier org run confirmed its changes, so that scripted proposers
+    try them first, whatever share of their proposals comes from ideas.
+    """
 
     id: str
     text: str
     source: str
     changes: Config = {}
+    link: str = ""
+    proven: bool = False
 
 
 class Proposal(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from metaloop.brains.registry import make_brain
 from metaloop.files.policies import POLICIES
 from metaloop.vocabulary.decisions import (
     Decision,
+    Found,
     Judge,
     Observation,
     Pass,
@@ -272,6 +273,18 @@ class TestRotate(DirectorContract):
 
 class TestLeaveBe(DirectorContract):
     strategy = "none"
+
+
+class TestScout(BrainContract):
+    kind: RoleKind = "scout"
+    answers = (Found,)
+
+    def subject(self) -> Member:
+        return member("scout")
+
+    def life(self) -> list[Observation]:
+        news = [w.outcome(i, {"lr": 0.01 + i / 99}, -0.01) for i in range(1, 4)]
+        return [Observation("scout", i, w.head(), 0.2, (each,)) for i, each in enumerate(news)]
 
 
 def test_every_strategy_has_a_brain() -> None:

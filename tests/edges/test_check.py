@@ -66,7 +66,12 @@ ROLE_PATH, ORG_PATH = "roles/walker.md", "orgs/lab/ORG.md"
             ":7: YAML syntax error: a bracket or quote that opens here is never closed. Close it.",
         ),
         (ROLE_PATH, "  kind: proposer\n", "", ":4: kind is missing, expected a value. Add the line 'kind: ...'."),
-        (ROLE_PATH, "proposer", "scout", ":5: kind scout is not supported yet, expected one of proposer, reviewer, "),
+        (
+            ROLE_PATH,
+            "proposer",
+            "scot",
+            ":5: kind must be one of proposer, reviewer, merger, director, scout, got 'scot'",
+        ),
         (ROLE_PATH, "name: walker", "name: runner", ":2: name must equal the file's name 'walker', got 'runner'. "),
         (ROLE_PATH, "---\nname", "name", ":1: no front matter, expected '---' on the first line. "),
         (ROLE_PATH, "\n---\n", "\n", ":1: front matter is not closed, expected a second line '---'. "),

@@ -256,3 +256,32 @@ def test_a_path_stands_for_the_organizations_in_it(path: str, found: list[str], 
         (tmp_path / name / "ORG.md").touch()
     (tmp_path / "empty").mkdir()
     assert organizations_at(tmp_path / path) == [tmp_path / name for name in found]
+
+
+SCOUTED = """---
+name: lab
+description: Looks outside.
+model: some-model
+inbox: true
+members:
+  - role: walker
+  - role: keeper
+  - role: looker
+---
+"""
+
+
+def test_a_scout_needs_the_inbox_and_no_model():
+    write()
+    Path("roles/looker.md").write_text("---\nname: looker\ndescription: Looks.\norg:\n  kind: scout\n---\n")
+    organization = load_organization(write(SCOUTED))
+    assert [m.brain for m in organization.members] == ["some-model", "some-model", "scripted"]
+    assert organization.of_kind("scout")[0].policy["queries"] == ()
+    for text, told in (
+        (
+            SCOUTED.replace("inbox: true\n", ""),
+            "inbox is false, but a scout fills the research queue. Set inbox: true.",
+        ),
+        (SCOUTED.replace("looker\n", "looker\n    model: m\n"), "members[2] is a scout with model 'm', expected"),
+    ):
+        assert told in str(organization_faults(write(text))[0])

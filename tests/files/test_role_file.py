@@ -85,9 +85,9 @@ def test_effective_policy_and_prompt():
         (
             "kind: proposer",
             "kind: propser",
-            "8: kind must be one of proposer, reviewer, merger, director, got 'propser'",
+            "8: kind must be one of proposer, reviewer, merger, director, scout, got 'propser'",
         ),
-        ("kind: proposer", "kind: scout", "8: kind scout is not supported yet, expected one of proposer,"),
+        ("kind: proposer", "kind: scout", "10: policy.boldness is a knob of a proposer, expected one of a scout."),
         ("  kind: proposer\n", "", "7: kind is missing, expected a value. Add the line 'kind: ...'."),
         ("name: bold", "name: Bold One", "2: name must be lower-case words joined by '-', got 'Bold One'. Rename it."),
         ("name: bold", "name: timid", "2: name must equal the file's name 'bold', got 'timid'. Rename one of them."),

@@ -18,6 +18,7 @@ from metaloop.brains.model.transcript import Exchange, Transcripts, identity
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.decisions import Decision, Observation, Refuse
 from metaloop.vocabulary.errors import ModelError
+from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.models import ModelCard, ThinkingTerms
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.records import Cost, Outcome
@@ -50,9 +51,12 @@ class ModelBrain:
         self._transcripts = Transcripts(terms.transcripts, member.name)
         self._policy = Policy(member)
         self._history: list[Outcome] = []
+        self._lessons: tuple[Lesson, ...] = ()
 
     def decide(self, observation: Observation) -> Decision:
         self._history += observation.news
+        self._lessons = observation.lessons or self._lessons
+        observation = msgspec.structs.replace(observation, lessons=self._lessons)
         knobs = self._knobs(observation)
         rules = self._rules(knobs, observation)
         asked = schema(observation, rules, self._card)

@@ -12,12 +12,16 @@ from typing import NamedTuple
 from metaloop.brains.model.code import block, offered, shown
 from metaloop.vocabulary.code import Edit, lines_by_file
 from metaloop.vocabulary.decisions import Observation
+from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.records import Candidate, Config, Idea, Outcome, Proposal
 from metaloop.vocabulary.space import Knob
 
 MOST_IDEA = 600
 """Characters of an idea's text that are shown."""
 MOST_PENDING = 8
+MOST_LESSONS = 20
+LESSONS_SHARE = 8
+"""Lessons of earlier org runs get one part in so many of a prompt's room."""
 MOST_WHY = 160
 MOST_EDIT = 160
 """Characters of an edit that are shown in the list of what was tried."""
@@ -61,6 +65,7 @@ def render(observation: Observation, history: Sequence[Outcome], offer: Offer, r
             _steered(knobs, proposers) if observation.question == "standup" else "",
             _pending(observation.pending),
             _ideas(observation.ideas),
+            _lessons(observation.lessons, room // LESSONS_SHARE),
             _proposal(observation),
             _candidates(observation),
             f"## The question\n\n{ASKED[observation.question]}",
@@ -180,6 +185,34 @@ def _idea(idea: Idea) -> str:
     text = " ".join(idea.text.split())[:MOST_IDEA]
     changes = f" [{config(idea.changes)}]" if idea.changes else ""
     return f'- id {idea.id}, from {" ".join(idea.source.split())}{changes}: "{text}"'
+
+
+def _lessons(lessons: Sequence[Lesson], room: int) -> str:
+    """Confirmed wins first, the most gained leading, then the latest dead ends; as many as there is room for."""
+    wins = sorted((one for one in lessons if one.kind == "win"), key=lambda one: one.delta or 0.0)
+    dead = [one for one in reversed(lessons) if one.kind == "dead end"]
+    lines: list[str] = []
+    for line in map(_lesson, [*wins[: MOST_LESSONS // 2], *dead][:MOST_LESSONS]):
+        if sum(map(len, lines)) + len(line) > room:
+            break
+        lines.append(line)
+    if not lines:
+        return ""
+    more = len(wins) + len(dead) - len(lines)
+    left_out = [f"- and {more} more"] if more else []
+    return "## What earlier organizations found\n\n" + "\n".join([*lines, *left_out])
+
+
+def _lesson(lesson: Lesson) -> str:
+    base = "the baseline" if not lesson.base else "another head"
+    if lesson.delta is None:
+        brought = f"{lesson.state}, no score"
+    elif lesson.ci95 is None:
+        brought = f"{lesson.delta:+.4f}, one seed only"
+    else:
+        brought = f"{lesson.delta:+.4f} [{lesson.ci95[0]:+.4f}, {lesson.ci95[1]:+.4f}], n = {lesson.n}"
+    kind = "confirmed win" if lesson.kind == "win" else lesson.kind
+    return f"- {kind}: {config(lesson.changes)} over {base}: {brought}"
 
 
 def _proposal(observation: Observation) -> str:

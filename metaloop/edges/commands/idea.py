@@ -1,12 +1,14 @@
-"""``metaloop idea``: people's way into a running organization's research queue."""
+"""``metaloop idea``: people's way into a running organization's research queue, and what became of what is in it."""
 
 from __future__ import annotations
 
 import getpass
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from metaloop.execution.trainer import TrainerSpec, describe
 from metaloop.files.run_folder import OrgRunFolder, RunFolder, append_line
@@ -14,18 +16,22 @@ from metaloop.vocabulary.errors import UsageError
 from metaloop.vocabulary.records import Config, Idea
 from metaloop.vocabulary.space import Knob, Space, Value
 
+if TYPE_CHECKING:
+    from metaloop.meta.results import IdeaFate
+
 
 @click.group("idea")
 def idea_group() -> None:
-    """Hand ideas to a running organization."""
+    """Hand ideas to a running organization; see what became of them."""
 
 
 @idea_group.command("add")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.argument("text")
 @click.option("--set", "settings", multiple=True, metavar="KNOB=VALUE", help="What to try; repeat for several knobs.")
-@click.option("--source", default=None, help="Where the idea comes from: a link, a paper [default: your name].")
-def add_command(directory: Path, text: str, settings: tuple[str, ...], source: str | None) -> None:
+@click.option("--source", default=None, help="Where the idea comes from: a paper, a person [default: your name].")
+@click.option("--link", default="", help="Where it can be read.")
+def add_command(directory: Path, text: str, settings: tuple[str, ...], source: str | None, link: str) -> None:
     """Add an idea to the org runs in DIR (a run's folder, or one org run's).
 
     Scripted members can only use ideas with --set; prose alone is for model brains. An organization reads its
@@ -41,11 +47,54 @@ def add_command(directory: Path, text: str, settings: tuple[str, ...], source: s
     changes = _changes(space, settings)
     where = source or getpass.getuser()
     name = hashlib.sha256(repr((text, sorted(changes.items()), where)).encode()).hexdigest()[:10]
-    idea = Idea(f"i-{name}", text, where, changes)
+    idea = Idea(f"i-{name}", text, where, changes, link)
     places = _places(directory, run)
     for place in places:
         append_line(place.inbox, idea)
     click.echo(f"idea {idea.id} handed to {len(places)} org run{'s' if len(places) > 1 else ''}")
+
+
+@idea_group.command("list")
+@click.argument("directory", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there.")
+def list_command(directory: Path, as_json: bool) -> None:
+    """What became of every idea in RUN: who took it up, whether it was merged, and what that gained.
+
+    Deltas are bpb differences, negative is better: `seen` by the merger on validation data, `confirmed` by the harness
+    on fresh seeds and unseen data, with a 95 % interval where there are two pairs and more.
+
+    \b
+    Example:
+      metaloop idea list runs/run-20261123-101530
+    """
+    from metaloop.meta.ideas import ideas_of_run
+
+    fates = ideas_of_run(directory)
+    if as_json:
+        click.echo(msgspec.json.encode({"ideas": fates}))
+        return
+    for fate in fates:
+        click.echo(fate_lines(fate))
+    merged = [fate for fate in fates if fate.merge is not None]
+    click.echo(f"{len(fates)} ideas, {len(merged)} merged", err=True)
+
+
+def fate_lines(fate: IdeaFate) -> str:
+    """An idea and its fate for people."""
+    place = "  ".join(part for part in (fate.source, fate.link) if part)
+    took = f" as {', '.join(fate.proposals)}" if fate.proposals else ""
+    trained = f", trained in {', '.join(fate.experiments)}" if fate.experiments else ""
+    lines = [f"{fate.organization} seed {fate.seed}  {fate.idea}  {fate.text}", f"    from {place}"]
+    return "\n".join([*lines, f"    {fate.status}{took}{trained}{_effect(fate)}"])
+
+
+def _effect(fate: IdeaFate) -> str:
+    told = "" if fate.delta is None else f"; seen {fate.delta:+.4f} bpb"
+    if fate.confirmed_delta is not None:
+        low, high = fate.confirmed_ci95 or (None, None)
+        interval = "" if low is None else f" [{low:+.4f}, {high:+.4f}]"
+        told += f"; confirmed {fate.confirmed_delta:+.4f}{interval}, n = {fate.pairs}"
+    return f"{told}; with other changes" if fate.shared else told
 
 
 def _run_of(directory: Path) -> RunFolder:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options
 from metaloop.edges.commands.thinking_options import models_by_organization, thinking_options
@@ -18,6 +19,18 @@ from metaloop.vocabulary.errors import BackendError
 @click.argument("organizations", nargs=-1, type=click.Path(path_type=Path), metavar="ORG...")
 @run_options
 @thinking_options
+@click.option(
+    "--sources",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    help="Where scouts look for ideas, as YAML [default: the sources.yaml that is shipped: arXiv and GitHub].",
+)
+@click.option(
+    "--lessons",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    help="What earlier org runs found (see `metaloop lessons gather`), for organizations with `lessons: true`.",
+)
 def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     """Run organizations (folders with an ORG.md), confirm what they found, and compare them.
 
@@ -32,6 +45,7 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
       metaloop run orgs/prose-* orgs/tpe --model some-model --model tpe=scripted --models my-models.yaml
     """
     from metaloop.edges import session
+    from metaloop.edges.outside import lessons_for, sources_for
     from metaloop.edges.thinking import check_thinking
 
     folders = organization_folders(organizations)
@@ -39,6 +53,11 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     files = [with_model(read_organization(folder), models.get(name, "")) for name, folder in folders.items()]
     terms = make_terms(options, tuple(folders), {})
     target = session.target_of(terms)
+    outside = {
+        "sources": sources_for(files, options["sources"]),
+        "lessons": lessons_for(files, options["lessons"], target),
+    }
+    terms = msgspec.structs.replace(terms, **outside)
     check_thinking([session.check_runnable(file, target, terms.models) for file in files], terms)
     folder = session.create(options["out"] or default_out("run"), terms, folders, models)
     try:

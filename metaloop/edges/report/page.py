@@ -14,7 +14,7 @@ from metaloop.edges.report.svg import tag
 from metaloop.edges.report.timeline import WHY, timeline_chart
 from metaloop.edges.thinking_table import COLUMNS, TITLE, anybody_thinks, thinking_notes
 from metaloop.files.run_folder import RunTerms
-from metaloop.meta.results import ConfirmedMerge, OrganizationResult, OrgRunResult, Results
+from metaloop.meta.results import ConfirmedMerge, IdeaFate, OrganizationResult, OrgRunResult, Results
 from metaloop.vocabulary.code import diff_lines
 
 Cell = tuple[str, str]
@@ -198,6 +198,7 @@ def _org_run(run: OrgRunResult, story: Story) -> str:
         _card(_earnings(run, story, authors)),
         tag("h3", "Research record"),
         _card(_record(run)) if run.merge_records else tag("p", "Nothing was merged.", class_="lead"),
+        *((tag("h3", "Ideas"), _card(_ideas(run))) if run.ideas else ()),
     ]
     return "\n".join(parts)
 
@@ -260,6 +261,27 @@ def _record(run: OrgRunResult) -> str:
         ("text", "proposed by"), ("text", "merged by"), ("text", "commit"),
     ]  # fmt: skip
     return _table(headings, (_record_row(merge) for merge in run.merge_records))
+
+
+def _ideas(run: OrgRunResult) -> str:
+    """Where ideas came from and what became of them. Links were checked to be http when they were found."""
+    headings = [("text", h) for h in ("idea", "from", "what became of it")]
+    headings += [("", "measured delta"), ("", "confirmed delta")]
+    return _table(headings, map(_idea_row, run.ideas))
+
+
+def _idea_row(fate: IdeaFate) -> list[Cell]:
+    source = escape(fate.source)
+    place = tag("a", source, href=fate.link, rel="noreferrer") if fate.link.startswith("http") else source
+    with_others = " with others" if fate.shared else ""
+    confirmed = "" if fate.confirmed_delta is None else signed(fate.confirmed_delta)
+    return [
+        ("prose", escape(fate.text)),
+        ("text", place),
+        ("text", escape(f"{fate.status}{with_others} {', '.join(fate.proposals)}")),
+        ("", "" if fate.delta is None else signed(fate.delta)),
+        ("", f"{confirmed}<br>{tag('span', interval(fate.confirmed_ci95), class_='soft')}"),
+    ]
 
 
 def _diff(merge: ConfirmedMerge) -> str:

@@ -34,6 +34,7 @@ def flatten(organization: Organization) -> dict[str, str]:
         "branching": organization.branching,
         "quorum": str(organization.quorum),
         "inbox": _text(organization.inbox),
+        "lessons": _text(organization.lessons),
         "turns": organization.turns,
         "control": _text(organization.control),
         **{f"cadence.{name}": _text(value) for name, value in msgspec.structs.asdict(organization.cadence).items()},

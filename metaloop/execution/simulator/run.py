@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from metaloop.actors.controller import Controller
 from metaloop.actors.messages import Command
 from metaloop.actors.run_context import Granted, RunContext
@@ -31,7 +33,7 @@ def simulate_org(terms: OrgRunTerms, target: Target, backend: Backend) -> Simula
     journal = MemoryJournal()
 
     def embody(state: OrgState) -> Controller:
-        granted = Granted(terms.allowance, target.editable_texts)
+        granted = Granted(terms.allowance, target.editable_texts, terms.lessons)
         return Controller(RunContext(organization, target.space, terms.seed, state, journal, granted))
 
     state = OrgState(teams=dict(teams))
@@ -55,7 +57,9 @@ def simulate_org(terms: OrgRunTerms, target: Target, backend: Backend) -> Simula
             longest_s=target.longest_s,
             revive=revive,
             commits=lambda: len(state.commits),
-            thinking=ThinkingTerms(terms.models, declared_time=True),
+            thinking=ThinkingTerms(
+                terms.models, declared_time=True, scouting=msgspec.structs.replace(terms.scouting, live=False)
+            ),
         )
     )
     return SimulatedRun(journal.events, state)

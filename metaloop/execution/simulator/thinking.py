@@ -28,7 +28,7 @@ class Thoughts:
 
     def charge(self, ask: Ask, decided: Decided) -> Decided:
         """The decision with its cost raised to what the cluster's description says of thinking."""
-        if self._free:
+        if self._free or ask.observation.question == "scout":  # a scout asks no model
             return decided
         thinking, declared = self._thinking, decided.decision.cost
         seconds = self._medians[ask.observation.question]

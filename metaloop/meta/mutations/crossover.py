@@ -15,7 +15,7 @@ from metaloop.files.markdown_edit import same, set_value
 from metaloop.files.org_record import MemberEntry, OrgFile
 from metaloop.files.role_file import RoleFile, parse_role
 from metaloop.meta.mutations.draft import Draft, Entry
-from metaloop.meta.mutations.members import employ
+from metaloop.meta.mutations.members import SINGLE, employ
 from metaloop.meta.mutations.operator import Ground
 from metaloop.meta.mutations.structural import Structural
 from metaloop.vocabulary.organization import RoleKind
@@ -32,7 +32,7 @@ def cross_member(draft: Draft, ground: Ground, rng: random.Random) -> Draft | No
     entry = rng.choice(donor.members)
     kind = donor.kind(entry)
     same_kind = draft.of_kind(kind)
-    if same_kind and (kind == "director" or rng.random() < 0.5):
+    if same_kind and (kind in SINGLE or rng.random() < 0.5):
         index = rng.choice(same_kind)
         team = draft.entries[index].get("team", "")
         return _take_over(draft, donor, entry, index, team).take_out(index + 1)

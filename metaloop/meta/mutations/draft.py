@@ -1,7 +1,8 @@
 """An organization being edited: ORG.md spliced line by line, and at the end made whole and checked.
 
 What an edit of the members entails is not left to the one who edits: :meth:`Draft.finish` brings down a quorum that
-lost its reviewers, ends stand-ups that nobody holds, and lets links follow the members they name.
+lost its reviewers, ends stand-ups that nobody holds, opens the inbox for a scout, and lets links follow the members
+they name.
 """
 
 from __future__ import annotations
@@ -151,6 +152,8 @@ def member_names(entries: Iterable[Entry]) -> list[list[str]]:
 def _settle_settings(draft: Draft) -> Draft:
     """Bring down what the members no longer bear."""
     draft = draft.set("quorum", min(draft.setting("quorum"), draft.number("reviewer")))
+    if draft.of_kind("scout"):
+        draft = draft.set("inbox", True)
     if not draft.of_kind("director"):
         draft = draft.set("cadence.standup_every", 0)
     if draft.setting("sharing") == "standup" and not draft.setting("cadence.standup_every"):

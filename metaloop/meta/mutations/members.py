@@ -13,6 +13,9 @@ from metaloop.vocabulary.organization import RoleKind
 
 STANDUP_EVERY = (5, 10, 20, 40)
 """Finished experiments between stand-ups that a new director starts with: from restless to about daily."""
+SINGLE: tuple[RoleKind, ...] = ("director", "scout")
+"""Kinds that no mutation makes more of: of directors there is one at most, and a second scout finds the same. What a
+scout finds is outside every simulated world, so that nothing there can tell whether it is worth having."""
 NEEDED: tuple[RoleKind, ...] = ("proposer", "merger")
 """Kinds that no organization can be without."""
 
@@ -31,7 +34,8 @@ def add_role(draft: Draft, ground: Ground, rng: random.Random) -> Draft | None:
     """A member more, of any role at hand, and of any of the teams; with what it needs to be of use."""
     directed = bool(draft.of_kind("director"))
     roles = pool(draft, ground)
-    names = [name for name in sorted(roles) if not (directed and roles[name].kind == "director")]
+    kinds = [kind for kind in SINGLE if directed or kind == "scout"]
+    names = [name for name in sorted(roles) if roles[name].kind not in kinds]
     role = roles[rng.choice(names)]
     teams = draft.teams() if role.kind != "director" else []
     team = rng.choice(["", *teams])
@@ -63,7 +67,7 @@ def remove_role(draft: Draft, _ground: Ground, rng: random.Random) -> Draft | No
 
 def duplicate_role(draft: Draft, _ground: Ground, rng: random.Random) -> Draft | None:
     """A member more on the terms of one that is here: counted with it, or an entry that may go its own way."""
-    index = rng.choice([i for i in range(len(draft.entries)) if draft.kind(i) != "director"])
+    index = rng.choice([i for i in range(len(draft.entries)) if draft.kind(i) not in SINGLE])
     count = draft.count(index)
     if rng.random() < 0.5 and count < int(MEMBER_SPACE["count"].high or 0):
         return draft.put(("members", index, "count"), count + 1)

@@ -54,7 +54,8 @@ def genome(organization: OrgFile) -> dict[str, Gene]:
     """Every scalar that parametric mutation may change, by a name that says whose it is.
 
     Names stay the same when other members come and go: ``local-proposer: boldness`` of the first entry of that role,
-    ``local-proposer #2: boldness`` of the second. What a policy's strategy never looks at is not in it. Whether
+    ``local-proposer #2: boldness`` of the second. What a policy's strategy never looks at is not in it, nor a
+    scout, whose finds no simulated world knows. Whether
     there are stand-ups or integrations at all, sharing, branching and the inbox are matters of structure.
     """
     return {gene.name: gene for gene in (*_member_genes(organization), *_setting_genes(organization))}
@@ -66,6 +67,8 @@ def _member_genes(organization: OrgFile) -> Iterator[Gene]:
         seen[entry.role] += 1
         label = entry.role if seen[entry.role] == 1 else f"{entry.role} #{seen[entry.role]}"
         kind = organization.kind(entry)
+        if kind == "scout":
+            continue
         if kind != "director":
             count = MEMBER_SPACE["count"]
             yield Gene(f"{label}: count", ("members", index, "count"), count, entry.count)

@@ -1,0 +1,1 @@
+"""Scouts: they look for ideas outside, and bring them home as data."""
