@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ GOOD = s.atom(("A title", "A text", "2401.00001"))
 
 
 def source(address: str, **fields: Any) -> Source:
-    return Source("papers", "arxiv", address, **{"interval_s": 0.0, "timeout_s": 5.0, "attempts": 2, **fields})
+    return Source("papers", "arxiv", address, **{"interval_s": 0.0, "timeout_s": 30.0, "attempts": 2, **fields})
 
 
 def test_the_query_is_sent_and_the_reply_comes_back(tmp_path: Path) -> None:
@@ -83,21 +84,23 @@ def test_retry_after_is_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers",
+    ("status", "headers"),
     [
-        {"Retry_After": "3600"},
-        {"Retry_After": formatdate(time.time() + 3600, usegmt=True)},
-        {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": str(int(time.time()) + 3600)},
+        (429, lambda: {"Retry_After": "3600"}),
+        (429, lambda: {"Retry_After": formatdate(time.time() + 3600, usegmt=True)}),
+        (403, lambda: {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": str(int(time.time()) + 3600)}),
     ],
     ids=["seconds", "date", "github"],
 )
-def test_a_long_pause_is_not_waited_for_and_kept_by_every_process(tmp_path: Path, headers: dict[str, str]) -> None:
-    with s.serving(s.fails(403 if "X_RateLimit_Reset" in headers else 429, **headers)) as (address, desk):
+def test_a_long_pause_is_not_waited_for_and_kept_by_every_process(
+    tmp_path: Path, status: int, headers: Callable[[], dict[str, str]]
+) -> None:
+    with s.serving(s.fails(status, **headers())) as (address, desk):
         began = time.monotonic()
         for _ in range(2):
             with pytest.raises(SourceError, match=r"asks to be left alone for 3[56]\d\d s"):
                 Fetcher(Cache(str(tmp_path))).get(source(address), {})
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 60.0
     assert len(desk.paths) == 1
 
 
@@ -132,7 +135,7 @@ def test_time_is_bounded(tmp_path: Path, act: s.Act, told: str) -> None:
         began = time.monotonic()
         with pytest.raises(SourceError, match=told):
             Fetcher(Cache(str(tmp_path))).get(source(address, timeout_s=0.4, attempts=1), {})
-        assert time.monotonic() - began < 5.0
+        assert time.monotonic() - began < 20.0
 
 
 def test_size_is_bounded_unpacked_too(tmp_path: Path) -> None:
