@@ -78,6 +78,12 @@ class IdeaFate(msgspec.Struct, frozen=True):
     shared: bool = False
 
 
+class IdeaFates(msgspec.Struct, frozen=True):
+    """What ``idea list --json`` prints."""
+
+    ideas: tuple[IdeaFate, ...]
+
+
 class OrgRunResult(msgspec.Struct, frozen=True):
     """One org run, measured. Gains are confirmed on the ``confirm`` split with fresh paired seeds.
 

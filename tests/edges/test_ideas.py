@@ -15,6 +15,7 @@ from metaloop.files import journal
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.errors import MetaloopError
 from tests.brains.scout import server as s
+from tests.edges.test_schemas import check
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--backend", "sim", "--gpu-hours", "0.01", "--confirm-pairs", "3", "--no-mlflow", "--json"]
@@ -29,6 +30,13 @@ def metaloop(*arguments: str) -> Result:
     result = CliRunner().invoke(cli, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result
+
+
+def documented(name: str, *arguments: str) -> Any:
+    """What a command prints with ``--json``, checked against its schema in the documentation."""
+    printed = json.loads(metaloop(*arguments, "--json").stdout)
+    check(name, printed)
+    return printed
 
 
 def refused(*arguments: str) -> str:
@@ -65,7 +73,7 @@ def test_scout_prints_what_it_found_and_writes_notes_that_a_folder_source_reads(
         file = tmp_path / "sources.yaml"
         file.write_text(f"sources:\n  papers: {{kind: arxiv, address: '{address}', interval_s: 0}}\n")
         ask = ["scout", "--query", "muon", "--sources", str(file)]
-        found = json.loads(metaloop(*ask, "--json", "--notes", str(tmp_path / "kept")).stdout)
+        found = documented("scout", *ask, "--notes", str(tmp_path / "kept"))
         told = metaloop(*ask).stdout
     assert [(i["source"], i["link"], i["changes"]) for i in found["ideas"]] == [
         ("papers", "http://arxiv.org/abs/2401.1v1", {"beta1": 0.8}),
@@ -102,7 +110,7 @@ def test_a_simulated_run_with_a_scout_repeats_byte_for_byte_whatever_becomes_of_
     metaloop("resume", str(out), "--no-mlflow", "--json")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
 
-    fates = json.loads(metaloop("idea", "list", str(out), "--json").stdout)["ideas"]
+    fates = documented("idea-list", "idea", "list", str(out))["ideas"]
     assert [(f["source"], f["link"]) for f in fates] == [("notes", f"https://x.org/{n}") for n in range(3)]
     assert all(f["proposals"] and f["status"] in ("tried", "merged", "turned down") for f in fates)
     assert any(f["experiments"] and f["delta"] is not None for f in fates)
@@ -128,10 +136,8 @@ def test_who_has_no_scout_has_no_sources(tmp_path: Path) -> None:
 
 
 def gathered(place: Path, *runs: Path) -> dict[str, Any]:
-    out = place / "lessons.json"
-    shown: dict[str, Any] = json.loads(
-        metaloop("lessons", "gather", *map(str, runs), "--out", str(out), "--json").stdout
-    )
+    file = str(place / "lessons.json")
+    shown: dict[str, Any] = documented("lessons", "lessons", "gather", *map(str, runs), "--out", file)
     return shown
 
 

@@ -68,10 +68,11 @@ def list_command(directory: Path, as_json: bool) -> None:
       metaloop idea list runs/run-20261123-101530
     """
     from metaloop.meta.ideas import ideas_of_run
+    from metaloop.meta.results import IdeaFates
 
     fates = ideas_of_run(directory)
     if as_json:
-        click.echo(msgspec.json.encode({"ideas": fates}))
+        click.echo(msgspec.json.encode(IdeaFates(tuple(fates))))
         return
     for fate in fates:
         click.echo(fate_lines(fate))
