@@ -128,6 +128,7 @@ class TestWhole:
         assert thinking["rewriting"] == [960 * len(asked), pytest.approx(len(asked) * (900 * 2 + 60 * 8) / 1e6)]
         assert (thinking["rewritings"], thinking["usable"]) == (len(asked), sum(not each.refusal for each in asked))
         assert thinking["usable"] > 0
+        assert "for thinking until here" in (out / "evolved" / "evolved" / "EVIDENCE.md").read_text()
 
     def test_controls_that_do_not_think_stay_as_they_are(self, whole: tuple[Path, Any, int]) -> None:
         out, _, _ = whole
