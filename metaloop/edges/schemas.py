@@ -16,9 +16,11 @@ import msgspec
 
 from metaloop.edges.calibration import Calibration
 from metaloop.edges.commands.check import CheckedAll
+from metaloop.edges.commands.idea import IdeaList
 from metaloop.edges.commands.record import RecordingSummary
 from metaloop.edges.commands.replay import ReplayedRun
 from metaloop.edges.commands.role import ShownRole
+from metaloop.edges.commands.scout import Sighting
 from metaloop.edges.evolution.results import EvolutionResults
 from metaloop.edges.leaderboard import Leaderboard
 from metaloop.execution.simulator.cluster import Cluster
@@ -26,6 +28,7 @@ from metaloop.meta.calibration import Timing
 from metaloop.meta.evolution.plan import Plan
 from metaloop.meta.fidelity import Fidelity
 from metaloop.meta.results import Results
+from metaloop.vocabulary.lessons import Lessons
 from metaloop.vocabulary.space import Knob
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -44,9 +47,12 @@ def outputs() -> Mapping[str, tuple[str, Any]]:
         "evolve": ("evolve, resume of an evolution", EvolutionResults),
         "evolve-plan": ("evolve --dry-run", Plan),
         "fidelity": ("fidelity", Fidelity),
+        "idea-list": ("idea list", IdeaList),
+        "lessons": ("lessons gather, lessons show", Lessons),
         "record": ("record", RecordingSummary),
         "replay": ("replay", ReplayedRun),
         "role": ("role show", ShownRole),
+        "scout": ("scout", Sighting),
         "run": ("run, resume of a run", Results),
     }
 

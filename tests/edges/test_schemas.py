@@ -130,6 +130,18 @@ def test_a_run_and_what_is_made_of_it(finished: tuple[Path, Any]) -> None:
     check("run", metaloop("resume", str(out), "--no-mlflow"))
     check("compare", metaloop("compare", str(out)))
     check("replay", metaloop("replay", str(out / "solo-greedy" / "seed-0")))
+    check("lessons", metaloop("lessons", "gather", str(out), "--out", str(out.parent / "lessons.json")))
+    check("lessons", metaloop("lessons", "show", str(out.parent / "lessons.json")))
+    check("idea-list", metaloop("idea", "list", str(out)))
+
+
+def test_what_a_scout_sees(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "muon.md").write_text("# Muon likes larger steps\n\nTry a larger matrix_lr.\n")
+    (tmp_path / "sources.yaml").write_text("sources:\n  notes: {kind: folder, address: notes}\n")
+    printed = metaloop("scout", "--sources", "sources.yaml", "--query", "muon", cwd=tmp_path)
+    assert printed["ideas"]
+    check("scout", printed)
 
 
 def test_a_missing_or_strange_field_is_found(finished: tuple[Path, Any]) -> None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import getpass
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from metaloop.execution.trainer import TrainerSpec, describe
 from metaloop.files.run_folder import OrgRunFolder, RunFolder, append_line
+from metaloop.meta.results import IdeaFate
 from metaloop.vocabulary.errors import UsageError
 from metaloop.vocabulary.records import Config, Idea
 from metaloop.vocabulary.space import Knob, Space, Value
-
-if TYPE_CHECKING:
-    from metaloop.meta.results import IdeaFate
 
 
 @click.group("idea")
@@ -54,6 +51,12 @@ def add_command(directory: Path, text: str, settings: tuple[str, ...], source: s
     click.echo(f"idea {idea.id} handed to {len(places)} org run{'s' if len(places) > 1 else ''}")
 
 
+class IdeaList(msgspec.Struct, frozen=True):
+    """What ``idea list --json`` prints."""
+
+    ideas: tuple[IdeaFate, ...]
+
+
 @idea_group.command("list")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there.")
@@ -71,7 +74,7 @@ def list_command(directory: Path, as_json: bool) -> None:
 
     fates = ideas_of_run(directory)
     if as_json:
-        click.echo(msgspec.json.encode({"ideas": fates}))
+        click.echo(msgspec.json.encode(IdeaList(tuple(fates))))
         return
     for fate in fates:
         click.echo(fate_lines(fate))
