@@ -56,12 +56,28 @@ def outputs() -> Mapping[str, tuple[str, Any]]:
     }
 
 
+UNKNOWABLE = ("calibrate", "fidelity")
+"""Outputs with statistics that too few org runs have no value for: a number that is not one is written as null."""
+
+
 def schema_of(name: str) -> dict[str, Any]:
     """The schema of one kind of output, references and all."""
     commands, kind = outputs()[name]
     (made,), parts = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
     defined = {"$defs": dict(sorted(parts.items()))} if parts else {}
-    return {"$schema": DIALECT, "title": f"metaloop {commands} --json", **made, **defined}
+    schema = {"$schema": DIALECT, "title": f"metaloop {commands} --json", **made, **defined}
+    found: dict[str, Any] = _unknowable(schema) if name in UNKNOWABLE else schema
+    return found
+
+
+def _unknowable(node: Any) -> Any:
+    """With null beside every number."""
+    if isinstance(node, list):
+        return [_unknowable(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kind = {"type": ["number", "null"]} if node.get("type") == "number" else {}
+    return {key: _unknowable(value) for key, value in node.items()} | kind
 
 
 def main(folder: Path) -> None:

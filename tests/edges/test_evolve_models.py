@@ -128,6 +128,7 @@ class TestWhole:
         assert thinking["rewriting"] == [960 * len(asked), pytest.approx(len(asked) * (900 * 2 + 60 * 8) / 1e6)]
         assert (thinking["rewritings"], thinking["usable"]) == (len(asked), sum(not each.refusal for each in asked))
         assert thinking["usable"] > 0
+        assert "for thinking until here" in (out / "evolved" / "evolved" / "EVIDENCE.md").read_text()
 
     def test_controls_that_do_not_think_stay_as_they_are(self, whole: tuple[Path, Any, int]) -> None:
         out, _, _ = whole
@@ -228,8 +229,8 @@ def test_real_stages_are_thought_through_and_paid(desk_and_place: tuple[Path, di
     results = metaloop(*command, cwd=place, env=env)
     measured = [each for each in read_lines(place / "real" / "measured.jsonl", Measured) if each.real]
     paid = {stage: sum(m.tokens for m in measured if m.stage == stage) for stage in ("confirmation", "half")}
-    assert min(paid.values()) > 0
-    assert {stage: results["thinking"]["stages"][stage][0] for stage in paid} == paid
+    assert paid["confirmation"] > 0, "with half of the GPU-hours there may be no time for an answer"
+    assert {stage: results["thinking"]["stages"].get(stage, [0])[0] for stage in paid} == paid
     assert not results["ran_out"]
     assert results["gpu_hours"] > 0
 

@@ -14,9 +14,12 @@ import pytest
 
 from metaloop.edges.cli import COMMANDS, cli
 from metaloop.edges.schemas import main, outputs, schema_of
+from metaloop.execution.recording.table import read_provenance, read_table, write_table
+from metaloop.execution.trainer import TrainerSpec, describe
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"
+RECORDED = ROOT / "metaloop" / "execution" / "recording" / "data" / "cpu-tiny.parquet"
 CODE = "from metaloop.edges.cli import main; main()"
 ORGS = ("orgs/solo-greedy", "orgs/no-op")
 SIZES = ("--backend", "sim", "--gpu-hours", "0.002", "--confirm-pairs", "2", "--no-mlflow")
@@ -127,6 +130,18 @@ def test_a_run_and_what_is_made_of_it(finished: tuple[Path, Any]) -> None:
     check("run", metaloop("resume", str(out), "--no-mlflow"))
     check("compare", metaloop("compare", str(out)))
     check("replay", metaloop("replay", str(out / "solo-greedy" / "seed-0")))
+    check("lessons", metaloop("lessons", "gather", str(out), "--out", str(out.parent / "lessons.json")))
+    check("lessons", metaloop("lessons", "show", str(out.parent / "lessons.json")))
+    check("idea-list", metaloop("idea", "list", str(out)))
+
+
+def test_what_a_scout_sees(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "muon.md").write_text("# Muon likes larger steps\n\nTry a larger matrix_lr.\n")
+    (tmp_path / "sources.yaml").write_text("sources:\n  notes: {kind: folder, address: notes}\n")
+    printed = metaloop("scout", "--sources", "sources.yaml", "--query", "muon", cwd=tmp_path)
+    assert printed["ideas"]
+    check("scout", printed)
 
 
 def test_a_missing_or_strange_field_is_found(finished: tuple[Path, Any]) -> None:
@@ -160,4 +175,9 @@ def test_a_recording(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_calibration(finished: tuple[Path, Any], tmp_path: Path) -> None:
-    check("calibrate", metaloop("calibrate", "--real", str(finished[0]), "--folds", "0", "--out", str(tmp_path / "c")))
+    """On a few of the shipped trainings: the shape is the same, and the fit is quick."""
+    space = describe(TrainerSpec("nanogpt", "cpu-tiny", "stdlib")).space
+    few = tmp_path / "few.parquet"
+    write_table(few, read_table(RECORDED, space)[:300], space, read_provenance(RECORDED))
+    arguments = ("--real", str(finished[0]), "--recording", str(few), "--folds", "0", "--out", str(tmp_path / "c"))
+    check("calibrate", metaloop("calibrate", *arguments))

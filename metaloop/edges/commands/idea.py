@@ -5,19 +5,16 @@ from __future__ import annotations
 import getpass
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from metaloop.execution.trainer import TrainerSpec, describe
 from metaloop.files.run_folder import OrgRunFolder, RunFolder, append_line
+from metaloop.meta.results import IdeaFate
 from metaloop.vocabulary.errors import UsageError
 from metaloop.vocabulary.records import Config, Idea
 from metaloop.vocabulary.space import Knob, Space, Value
-
-if TYPE_CHECKING:
-    from metaloop.meta.results import IdeaFate
 
 
 @click.group("idea")

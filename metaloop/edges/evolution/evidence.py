@@ -19,6 +19,7 @@ from metaloop.edges.calibration import hardware
 from metaloop.edges.evidence import write_evidence
 from metaloop.edges.evolution.purse import Purse
 from metaloop.edges.evolution.results import EvolutionResults
+from metaloop.edges.evolution.thinking import told
 from metaloop.edges.progress import Progress
 from metaloop.files.org_file import read_organization, write_files
 from metaloop.files.org_record import OrgFile
@@ -185,12 +186,13 @@ def _making(terms: EvolutionTerms, results: EvolutionResults) -> Making:
     names = ("metaloop", "torch", "ray", "optuna")
     simulated = sum(results.org_runs[stage] for stage in ("opening", terms.inner.name))
     spent = f"{results.gpu_hours:.2f} GPU-hours real and {results.harness_gpu_hours:.2f} to confirm them"
+    thought = f"; {told(results.thinking)} for thinking until here" if results.thinking.total.tokens else ""
     return Making(
         command=terms.command,
         seed=terms.seed,
         versions={"python": platform.python_version(), **{name: version(name) for name in names}},
         hardware=hardware(),
-        spent=f"{spent}, {simulated} simulated org runs",
+        spent=f"{spent}, {simulated} simulated org runs{thought}",
     )
 
 
@@ -199,5 +201,5 @@ def _limits(results: EvolutionResults) -> tuple[str, ...]:
     if results.winner == results.parent:
         limits.insert(0, "No child was better than its parent: what is handed over is the parent.")
     if results.ran_out:
-        limits.insert(0, "The GPU-hours were spent before everything was measured.")
+        limits.insert(0, "The GPU-hours, or what could be thought for, were spent before everything was measured.")
     return tuple(limits)
