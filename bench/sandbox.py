@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 from rich.progress import track
+from scipy.stats import t as student
 
 from metaloop.execution.nanogpt_trainer import make, sources
 from metaloop.execution.sandbox import evaluation
@@ -37,8 +38,6 @@ from nanogpt.prepare import Corpus, load_corpus
 from nanogpt.results import TrainRequest
 
 Parts = dict[str, list[float]]
-T_95 = {20: 2.093, 30: 2.045, 40: 2.023}
-"""Student's t at 97.5 %, for n pairs: n - 1 degrees of freedom."""
 
 
 @contextmanager
@@ -106,12 +105,12 @@ def sandboxed(box: Sandbox, request: TrainingRequest, fresh: bool) -> dict[str, 
 def interval(values: list[float]) -> str:
     """Mean with a 95 % t interval, and the median, in milliseconds."""
     data = np.array(values) * 1000
-    half = T_95.get(len(data), 1.96) * data.std(ddof=1) / math.sqrt(len(data))
+    half = student.ppf(0.975, len(data) - 1) * data.std(ddof=1) / math.sqrt(len(data))
     return f"{data.mean():.0f} [{data.mean() - half:.0f}, {data.mean() + half:.0f}] | {np.median(data):.0f}"
 
 
-def measure(pairs: int, fraction: float) -> tuple[Parts, list[float]]:
-    """Parts by name, and the ratios of processor seconds used to needed, over all pairs."""
+def measure(pairs: int, fraction: float) -> Iterator[tuple[Parts, list[float]]]:
+    """Parts by name, and the ratios of processor seconds used to needed, after each pair from the second."""
     trainer = make(TrainerSpec("nanogpt", "cpu-tiny", "stdlib"), gpu=False)
     corpus, box = load_corpus("stdlib"), trainer.sandbox()
     code = {"nanogpt/model.py": sources()["nanogpt/model.py"].replace("NORM_EPS = 1e-5", "NORM_EPS = 2e-5 / 2")}
@@ -139,8 +138,9 @@ def measure(pairs: int, fraction: float) -> tuple[Parts, list[float]]:
             if name not in ("whole", "compute", "cpu", "training guest, whole"):
                 found[f"of it: {name}"].append(value)
         ratios += [new["compute"], known["compute"]]
+        if seed:
+            yield found, ratios
     box.close()
-    return found, ratios
 
 
 def table(found: Parts, ratios: list[float], fraction: float) -> str:
@@ -166,10 +166,12 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="write the table here, too")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    text = table(*measure(given.pairs, given.fraction), given.fraction)
+    text = ""
+    for found, ratios in measure(given.pairs, given.fraction):
+        text = table(found, ratios, given.fraction)
+        if given.markdown:
+            given.markdown.write_text("# Cost of the sandbox\n\nWritten by `make bench-sandbox`.\n\n" + text)
     print(text)
-    if given.markdown:
-        given.markdown.write_text("# Cost of the sandbox\n\nWritten by `make bench-sandbox`.\n\n" + text)
 
 
 if __name__ == "__main__":
