@@ -1,6 +1,6 @@
 """What the sandbox and the outside evaluation cost an experiment beyond training and evaluating, on cpu-tiny.
 
-Usage: taskset -c 1 python bench/sandbox.py [--pairs 20] [--markdown docs/bench_sandbox.md]. In turns, one and the same
+Usage: taskset -c 1 python bench/sandbox.py [--pairs 20] [--fraction 1] [--markdown FILE]. In turns, one and the same
 configuration is trained plain, without the learning curve that changed code has not either, and in the sandbox, with a
 change that computes the same; every pair has a seed of its own. What is beyond is a sandboxed training's time minus the
 plain one's, of the same pair; the parts are timed around the sandbox's own calls. Processor time is what other work on
@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 from rich.progress import track
+from scipy.stats import t as student
 
 from metaloop.execution.nanogpt_trainer import make, sources
 from metaloop.execution.sandbox import evaluation
@@ -37,8 +38,6 @@ from nanogpt.prepare import Corpus, load_corpus
 from nanogpt.results import TrainRequest
 
 Parts = dict[str, list[float]]
-T_95 = {20: 2.093, 30: 2.045, 40: 2.023}
-"""Student's t at 97.5 %, for n pairs: n - 1 degrees of freedom."""
 
 
 @contextmanager
@@ -63,9 +62,9 @@ def around(parts: dict[str, float], owner: Any, method: str, name: str) -> Calla
     return lambda: setattr(owner, method, original)
 
 
-def plain(corpus: Corpus, seed: int) -> tuple[float, float, float]:
+def plain(corpus: Corpus, seed: int, fraction: float) -> tuple[float, float, float]:
     """Wall seconds of a plain training without a curve and of its evaluation; processor seconds of both."""
-    request = TrainRequest("cpu-tiny", {}, seed)
+    request = TrainRequest("cpu-tiny", {}, seed, budget_fraction=fraction)
     started, cpu = time.perf_counter(), time.process_time()
     run = target._begin(request, corpus, "cpu")
     for _ in target._steps(run):
@@ -75,7 +74,7 @@ def plain(corpus: Corpus, seed: int) -> tuple[float, float, float]:
     return trained - started, time.perf_counter() - trained, time.process_time() - cpu
 
 
-def sandboxed(box: Sandbox, code: dict[str, str], seed: int, fresh: bool) -> dict[str, float]:
+def sandboxed(box: Sandbox, request: TrainingRequest, fresh: bool) -> dict[str, float]:
     """Wall seconds of a sandboxed training, and of its parts. ``fresh``: code that was not audited for seeds before."""
     if fresh:
         box._audited.clear()
@@ -91,7 +90,7 @@ def sandboxed(box: Sandbox, code: dict[str, str], seed: int, fresh: bool) -> dic
     ]
     try:
         started = time.perf_counter()
-        result = box.train(TrainingRequest({}, seed=seed, code=code))
+        result = box.train(request)
         parts["whole"] = time.perf_counter() - started
     finally:
         for put_back in undo:
@@ -106,26 +105,27 @@ def sandboxed(box: Sandbox, code: dict[str, str], seed: int, fresh: bool) -> dic
 def interval(values: list[float]) -> str:
     """Mean with a 95 % t interval, and the median, in milliseconds."""
     data = np.array(values) * 1000
-    half = T_95.get(len(data), 1.96) * data.std(ddof=1) / math.sqrt(len(data))
+    half = student.ppf(0.975, len(data) - 1) * data.std(ddof=1) / math.sqrt(len(data))
     return f"{data.mean():.0f} [{data.mean() - half:.0f}, {data.mean() + half:.0f}] | {np.median(data):.0f}"
 
 
-def measure(pairs: int) -> tuple[Parts, list[float]]:
-    """Parts by name, and the ratios of processor seconds used to needed, over all pairs."""
+def measure(pairs: int, fraction: float) -> Iterator[tuple[Parts, list[float]]]:
+    """Parts by name, and the ratios of processor seconds used to needed, after each pair from the second."""
     trainer = make(TrainerSpec("nanogpt", "cpu-tiny", "stdlib"), gpu=False)
     corpus, box = load_corpus("stdlib"), trainer.sandbox()
     code = {"nanogpt/model.py": sources()["nanogpt/model.py"].replace("NORM_EPS = 1e-5", "NORM_EPS = 2e-5 / 2")}
-    sandboxed(box, code, 0, True)
+    sandboxed(box, TrainingRequest({}, seed=0, code=code, budget_fraction=fraction), True)
     found: Parts = defaultdict(list)
     ratios = []
     for seed in track(range(pairs), "pairs"):
         first = seed % 2
+        request = TrainingRequest({}, seed=seed, code=code, budget_fraction=fraction)
         if not first:
-            train_s, evaluate_s, cpu_s = plain(corpus, seed)
-        new = sandboxed(box, code, seed, True)
-        known = sandboxed(box, code, seed, False)
+            train_s, evaluate_s, cpu_s = plain(corpus, seed, fraction)
+        new = sandboxed(box, request, True)
+        known = sandboxed(box, request, False)
         if first:
-            train_s, evaluate_s, cpu_s = plain(corpus, seed)
+            train_s, evaluate_s, cpu_s = plain(corpus, seed, fraction)
         beyond = train_s + evaluate_s
         found["plain: training"].append(train_s)
         found["plain: evaluation"].append(evaluate_s)
@@ -138,18 +138,19 @@ def measure(pairs: int) -> tuple[Parts, list[float]]:
             if name not in ("whole", "compute", "cpu", "training guest, whole"):
                 found[f"of it: {name}"].append(value)
         ratios += [new["compute"], known["compute"]]
+        if seed:
+            yield found, ratios
     box.close()
-    return found, ratios
 
 
-def table(found: Parts, ratios: list[float]) -> str:
+def table(found: Parts, ratios: list[float], fraction: float) -> str:
     """The measurement as Markdown."""
     cores = Path("/proc/cpuinfo")
     model = next((line.split(":")[1].strip() for line in cores.read_text().splitlines() if "model name" in line), "")
     n = len(found["plain: training"])
     lines = [
-        f"n = {n} pairs, {model or platform.processor()}, one core, PyTorch {torch.__version__}, Python "
-        f"{platform.python_version()}; milliseconds, wall time where nothing else is said.", "",
+        f"n = {n} pairs, cpu-tiny at {fraction:g} of its budget; {model or platform.processor()}, one core, PyTorch "
+        f"{torch.__version__}, Python {platform.python_version()}; milliseconds, of wall time if not said.", "",
         "| | mean [95 % t interval] | median |", "| --- | --- | --- |",
         *(f"| {name} | {interval(values)} |" for name, values in found.items()), "",
         f"Processor seconds used over needed (`hashes[\"compute\"]`), {len(ratios)} honest trainings: median "
@@ -161,13 +162,16 @@ def table(found: Parts, ratios: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--fraction", type=float, default=1.0, help="of the preset's budget; what is beyond stays")
     parser.add_argument("--markdown", type=Path, help="write the table here, too")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    text = table(*measure(given.pairs))
+    text = ""
+    for found, ratios in measure(given.pairs, given.fraction):
+        text = table(found, ratios, given.fraction)
+        if given.markdown:
+            given.markdown.write_text("# Cost of the sandbox\n\nWritten by `make bench-sandbox`.\n\n" + text)
     print(text)
-    if given.markdown:
-        given.markdown.write_text("# Cost of the sandbox\n\nWritten by `make bench-sandbox`.\n\n" + text)
 
 
 if __name__ == "__main__":
