@@ -10,7 +10,6 @@ from pathlib import Path
 
 from metaloop.files.form import Form, refusal
 from metaloop.files.markdown import parse_yaml
-from metaloop.vocabulary.errors import FileError
 from metaloop.vocabulary.records import Config
 from metaloop.vocabulary.space import Space, Value
 

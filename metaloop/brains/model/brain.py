@@ -50,7 +50,7 @@ class ModelBrain:
         self._card = card
         self._chat = chat
         self._declared_time = terms.declared_time
-        self._transcripts = Transcripts(terms.transcripts, member.name)
+        self._transcripts = Transcripts(terms.transcripts, member.name, Exchange)
         self._policy = Policy(member)
         self._history: list[Outcome] = []
         self._lessons: tuple[Lesson, ...] = ()
