@@ -9,6 +9,8 @@ Run by metaloop in a git worktree: ``stand_in.py PROMPT_FILE ANSWER_FILE USAGE_F
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import json
 import re
 import sys
@@ -20,7 +22,7 @@ CHARS_A_TOKEN = 4
 """What a model would have read and written, roughly, so that accounts are not empty."""
 TRIED = re.compile(r"^- e\d+ (.*): (?:\d+\.\d+|\w+, no score)", re.MULTILINE)
 PENDING = re.compile(r"^## On its way already\n\n((?:- .*\n?)+)", re.MULTILINE)
-AGAINST = re.compile(r"^- p\d+ by .*against the head ([-+]\d+\.\d+)", re.MULTILINE)
+AGAINST = re.compile(r"## The candidate\n.*?; against the head ([-+]\d+\.\d+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -148,22 +150,21 @@ IDEAS = (
 
 
 def tried(prompt: str) -> int:
-    """Different changes that were trained or are on their way."""
-    seen = {what for what in TRIED.findall(prompt) if what != "the head itself"}
-    pending = PENDING.search(prompt)
-    return len(seen) + (pending[1].count("- ") if pending else 0)
+    """Different changes that were trained."""
+    return len({what for what in TRIED.findall(prompt) if what != "the head itself"})
 
 
 def propose(prompt: str) -> str:
-    """The first idea from here on that can be had; what is said of it."""
+    """The first idea from here on that can be had, and that nobody is at; what is said of it."""
+    pending = PENDING.search(prompt)
     for idea in IDEAS[tried(prompt) :]:
-        if attempt(idea):
+        if attempt(idea, pending[1] if pending else ""):
             return f"{idea.hypothesis}\n\npredicted-delta: {idea.expected}\n"
     return "Nothing is left on the list.\n"
 
 
-def attempt(idea: Idea) -> bool:
-    """Make its edits, all or none; whether they could be made."""
+def attempt(idea: Idea, pending: str) -> bool:
+    """Make its edits, all or none; whether they could be made, and are not among those on their way."""
     texts: dict[Path, str] = {}
     for path, old, new in idea.edits:
         text = texts.get(Path(path)) or Path(path).read_text()
@@ -175,9 +176,18 @@ def attempt(idea: Idea) -> bool:
         text = texts.get(file) or file.read_text()
         texts[file] = re.sub(rf"^{knob}: .*$", f"{knob}: {value}", text, flags=re.MULTILINE)
     changed = {path: text for path, text in texts.items() if text != path.read_text()}
+    marks = [f"{knob}={value.strip(chr(34))}" for knob, value in idea.knobs]
+    marks += [f"file:{path}={digest(text)}" for path, text in changed.items() if path.suffix == ".py"]
+    if pending and all(mark in pending for mark in marks):
+        return False
     for path, text in changed.items():
         path.write_text(text)
     return bool(changed)
+
+
+def digest(text: str) -> str:
+    """How a configuration names a changed file: by its syntax tree."""
+    return hashlib.sha256(ast.dump(ast.parse(text)).encode()).hexdigest()[:12]
 
 
 def judge(prompt: str, schema: dict[str, object]) -> dict[str, object]:

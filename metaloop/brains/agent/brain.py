@@ -159,6 +159,8 @@ class AgentBrain:
         env = environment(self._card, self._place.scratch, self._member.name)
         ran = run(self._card, command, self._place.tree, env, self._stdin())
         said = told(self._card, prompt, ran.out, self._place.usage)
+        answer = read_text(self._place.answer)
+        said = msgspec.structs.replace(said, text=answer or said.text)
         return ran, msgspec.structs.replace(said, text=self._clean(said.text), problem=self._clean(said.problem))
 
     def _values(self, question: str, prompt: str) -> dict[str, object]:
@@ -179,8 +181,7 @@ class AgentBrain:
 
     def _read(self, observation: Observation, rules: Rules, said: Told) -> Decision | str:
         if observation.question != "propose":
-            answer = read_text(self._place.answer)
-            return read(self._clean(answer or said.text), observation, rules, Cost())
+            return read(said.text, observation, rules, Cost())
         found = proposal(self._place, observation, self._space, rules, said.text)
         if isinstance(found, Propose):
             written = msgspec.json.encode(found).decode()
