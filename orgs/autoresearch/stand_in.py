@@ -158,7 +158,8 @@ def propose(prompt: str) -> str:
     """The first idea from here on that can be had, and that nobody is at; what is said of it."""
     pending = PENDING.search(prompt)
     for idea in IDEAS[tried(prompt) :]:
-        if attempt(idea, pending[1] if pending else ""):
+        editable = all(f"`{path}`" in prompt for path, _, _ in idea.edits)
+        if editable and attempt(idea, pending[1] if pending else ""):
             return f"{idea.hypothesis}\n\npredicted-delta: {idea.expected}\n"
     return "Nothing is left on the list.\n"
 

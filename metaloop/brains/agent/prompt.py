@@ -44,7 +44,9 @@ def how_to_propose(sources: dict[str, str]) -> str:
 
 def how_to_answer(schema: dict[str, Any], place: Workplace) -> str:
     """The rules of an answer."""
-    return HOW_TO_ANSWER.format(answer=place.answer, schema=msgspec.json.encode(schema).decode())
+    # Relative to the worktree: the same question reads the same wherever the run's folder lies.
+    answer = f"../{place.answer.parent.name}/{place.answer.name}"
+    return HOW_TO_ANSWER.format(answer=answer, schema=msgspec.json.encode(schema).decode())
 
 
 def again(complaint: str) -> str:

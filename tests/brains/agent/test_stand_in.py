@@ -1,4 +1,4 @@
-"""The stand-in of the prose organization: every idea fits the code as it is, and what it does follows from its prompt."""
+"""The stand-in of the prose organization: every idea fits the code, and what it does follows from its prompt."""
 
 from __future__ import annotations
 
