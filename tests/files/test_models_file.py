@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from metaloop.files.models_file import SHIPPED, numbers, read_models, read_thinkers
@@ -113,3 +115,14 @@ def test_faults_of_agents_name_line_and_mending(tmp_path: Path, text: str, line:
         read_thinkers(written(tmp_path, text))
     assert caught.value.line == line
     assert told in str(caught.value)
+
+
+def test_the_documented_cards_are_valid(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
+    (example,) = re.findall(r"```yaml\n(agents:.*?)```", text, re.DOTALL)
+    found = read_thinkers(written(tmp_path, example))
+    assert [card.name for card in found.agents] == ["claude", "codex", "opencode", "aider", "mine"]
+    table = re.findall(r"^\| `(\w+)`(?:, `(\w+)`)? \|", text, re.MULTILINE)
+    assert {name for row in table for name in row if name} == {
+        field.name for field in msgspec.structs.fields(AgentCard) if field.name != "name"
+    }

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import math
 import os
 import resource
 import select
@@ -31,7 +32,7 @@ CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
 """<linux/sched.h>."""
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
 """<linux/mount.h>."""
-LOOK_S = 0.1
+LOOK_S = 0.05
 """How often processes and memory are counted."""
 STOPS = 3
 """Passes that stop what is there before it is killed: a process that is being forked is missed by one."""
@@ -48,6 +49,7 @@ def main() -> None:
     signal.set_wakeup_fd(signalled)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     contained = enter_namespace()
+    come_first()
     first = os.fork()
     if first == 0:
         signal.set_wakeup_fd(-1)
@@ -55,8 +57,15 @@ def main() -> None:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         first_process(command, limits, contained)
     code, why = watch(first, limits, wakeup)
-    end_all()
+    end_all(contained)
     report(limits, code, why)
+
+
+def come_first() -> None:
+    """Before whatever it guards, where that is granted (root): a fork bomb would leave the guard no turn to count, and
+    RLIMIT_NPROC does not bind root. Its children are not favoured."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 def watch(first: int, limits: dict[str, Any], wakeup: int) -> tuple[int | None, str]:
@@ -70,16 +79,20 @@ def watch(first: int, limits: dict[str, Any], wakeup: int) -> tuple[int | None, 
             return exit_code(status), ""
         if 0 in ready:
             return None, "told to stop"
-        known = descendants(first)
+        known = descendants(first, limits["processes"])
         if len(known) > limits["processes"]:
             return None, f"it had more than {limits['processes']} processes"
         if sum(map(resident, known)) > limits["memory_bytes"]:
             return None, f"it held more than {limits['memory_bytes'] / 1e6:g} MB of memory"
 
 
-def end_all() -> None:
-    """Kill everything below the guard. Stopped first, so that nothing forks faster than it is found."""
-    for _ in range(STOPS):
+def end_all(contained: bool) -> None:
+    """Kill everything below the guard: a namespace with its first process, which is the guard's child; else all that is
+    found, stopped first, so that little forks while it is looked for."""
+    if contained:
+        for pid in children(os.getpid()):
+            kill(pid, signal.SIGKILL)
+    for _ in range(0 if contained else STOPS):
         for pid in descendants(os.getpid())[1:]:
             kill(pid, signal.SIGSTOP)
     while left := descendants(os.getpid())[1:]:
@@ -99,10 +112,11 @@ def reap() -> None:
             return
 
 
-def descendants(pid: int) -> list[int]:
-    """The process and all that it and its children started and that are their children still."""
+def descendants(pid: int, most: float = math.inf) -> list[int]:
+    """The process and all that it and its children started and that are their children still; of more than ``most``,
+    as many as show that there are too many."""
     found, index = [pid], 0
-    while index < len(found):
+    while index < len(found) <= most:
         found += children(found[index])
         index += 1
     return found
@@ -149,11 +163,11 @@ def first_process(command: list[str], limits: dict[str, Any], contained: bool) -
     """Become the command; in a namespace, its parent, because a namespace's first process ignores most signals."""
     os.setsid()
     if not contained:
-        become(command, limits, contained)
+        become(command, limits)
     own_proc()
     pid = os.fork()
     if pid == 0:
-        become(command, limits, contained)
+        become(command, limits)
     while True:
         ended, status = os.wait()
         if ended == pid:
@@ -166,7 +180,7 @@ def own_proc() -> None:
         LIBC.mount(b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None)
 
 
-def become(command: list[str], limits: dict[str, Any], contained: bool) -> NoReturn:
+def become(command: list[str], limits: dict[str, Any]) -> NoReturn:
     """Set the limits and execute the command; what stands against that is reported."""
     try:
         os.dup2(limits["stdin"], 0)
@@ -174,8 +188,7 @@ def become(command: list[str], limits: dict[str, Any], contained: bool) -> NoRet
         limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
         # Not RLIMIT_AS: JavaScript engines reserve far more address space than they use.
         limit(resource.RLIMIT_DATA, limits["memory_bytes"])
-        if not contained:
-            limit(resource.RLIMIT_NPROC, tasks_of(os.getuid()) + limits["processes"])
+        limit(resource.RLIMIT_NPROC, tasks_of(os.getuid()) + limits["processes"])
         os.execvp(command[0], command)
     except OSError as error:
         report(limits, None, f"{command[0]} cannot be run: {error.strerror}")
@@ -207,7 +220,8 @@ def exit_code(status: int) -> int:
 
 
 def report(limits: dict[str, Any], code: int | None, why: str) -> None:
-    os.write(limits["report"], json.dumps({"exit": code, "why": why}).encode() + b"\n")
+    with contextlib.suppress(BrokenPipeError):  # nobody is left to be told
+        os.write(limits["report"], json.dumps({"exit": code, "why": why}).encode() + b"\n")
 
 
 def kill(pid: int, number: int) -> None:

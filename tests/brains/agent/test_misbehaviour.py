@@ -308,3 +308,11 @@ def test_it_dies_with_the_process_that_asked(tmp_path: Path) -> None:
     assert not alive("orphan-3c4d")
     assert list((tmp_path / "worktrees").iterdir()), "what it left is still there"
     assert isinstance(decide(tmp_path, "pass", seen()), Pass), "and is no harm to the next"
+
+
+def test_a_burst_of_forks_is_put_out(tmp_path: Path) -> None:
+    """A bomb of at most 512 processes: an endless one would be everybody's on this machine."""
+    script = "import os, time\nfor _ in range(9): os.fork()\ntime.sleep(99)  # burst-77aa"
+    refusal = told(tmp_path, script, processes=16, timeout_s=20.0)
+    assert refusal.reason == "it had more than 16 processes" or "unavailable" in refusal.reason
+    assert not alive("burst-77aa")
