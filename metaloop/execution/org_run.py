@@ -18,6 +18,7 @@ from metaloop.execution.trainer import Target
 from metaloop.files import journal
 from metaloop.files.repository import Repository
 from metaloop.files.run_folder import OrgRunFolder, read_inbox
+from metaloop.files.worktrees import SharedRepository
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.models import NOBODY, UNLIMITED, Allowance, Thinkers, ThinkingTerms
@@ -106,6 +107,8 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
         )
     finally:
         written.close()
+        if folder.worktrees.exists():  # who was still at work when the run ended was stopped
+            SharedRepository(folder.repository).clear(folder.worktrees)
     return state
 
 

@@ -67,18 +67,38 @@ def read_regular(path: Path, most: int) -> bytes | None:
     return data if len(data) <= most else None
 
 
+def remove(path: Path) -> None:
+    """Delete what is there, a folder with all that is below it; a link itself, not what it leads to."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    folders = [path]
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                else:
+                    os.unlink(entry.path)
+    for folder in reversed(folders):
+        folder.rmdir()
+
+
 _ODD = "a "
 
 
 def _walk(root: Path, ignored: Sequence[str]) -> Iterator[Path]:
-    with os.scandir(root) as entries:
-        for entry in sorted(entries, key=lambda e: e.name):
-            if any(fnmatch.fnmatchcase(entry.name, pattern) for pattern in ignored):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), ignored)
-            else:
-                yield Path(entry.path)
+    """All but folders, level by level: folders in folders without end are no deep recursion."""
+    folders = [root]
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                if any(fnmatch.fnmatchcase(entry.name, pattern) for pattern in ignored):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                else:
+                    yield Path(entry.path)
 
 
 def _what(path: Path) -> str:

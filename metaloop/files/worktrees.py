@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from metaloop.files.repository import TRAILER, Repository
-from metaloop.files.tree import read_regular
+from metaloop.files.tree import read_regular, remove
 from metaloop.vocabulary.errors import RepositoryError
 from metaloop.vocabulary.records import TRUNK
 
@@ -55,6 +54,13 @@ class SharedRepository(Repository):
         with self._locked():
             self._forget(place)
 
+    def clear(self, folder: Path) -> None:
+        """Delete all that is in the folder of the worktrees: nobody works there any more."""
+        with self._locked():
+            for place in sorted(folder.iterdir()):
+                remove(place)
+            self._git("worktree", "prune", "--expire", "now")
+
     def find(self, commit_id: str) -> str:
         """git's name of the journal's commit."""
         form = f"--format=%H %(trailers:key={TRAILER},valueonly,separator=%x20)"
@@ -89,10 +95,8 @@ class SharedRepository(Repository):
         changed = [name for name in sorted({*found, *known}) if found.get(name, b"") != known.get(name, b"")]
         for name in changed:
             path = git / name
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
             with contextlib.suppress(NotADirectoryError):  # its folder was a file, and is one again
-                path.unlink(missing_ok=True)
+                remove(path)
             data = known.get(name)
             if data is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,9 +132,7 @@ class SharedRepository(Repository):
         return not _own(ref) and where not in ("", str(place))
 
     def _forget(self, place: Path) -> None:
-        if place.is_symlink() or place.is_file():
-            place.unlink()
-        shutil.rmtree(place, ignore_errors=True)
+        remove(place)
         self._git("worktree", "prune", "--expire", "now")
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from metaloop.files.repository import Change
+from metaloop.files.tree import changed, read_regular, survey
 from metaloop.files.worktrees import SharedRepository
 from metaloop.vocabulary.errors import RepositoryError
 
@@ -118,3 +120,40 @@ def test_settings_come_back_whatever_stands_in_their_place(shared: SharedReposit
     assert shared.mend(tmp_path / "ann", before) == [".git/config", ".git/config/inside", ".git/hooks/pre-commit"]
     assert config.read_bytes() == kept
     assert not (shared.path / ".git" / "hooks" / "pre-commit").is_symlink()
+
+
+def test_folders_without_end_are_gone_through_and_removed(shared: SharedRepository, tmp_path: Path) -> None:
+    place = tmp_path / "ann"
+    shared.add_worktree(place, "id1")
+    deep = place
+    for _ in range(1200):
+        deep = deep / "d"
+    subprocess.run(["mkdir", "-p", str(deep.relative_to(place))], cwd=place, check=True)
+    (deep / "file").write_text("x")
+    assert changed({}, survey(place))[f"{'d/' * 1200}file"] == "new"
+    (tmp_path / "kept").mkdir()
+    (place / "link").symlink_to(tmp_path / "kept")
+    shared.clear(tmp_path / "ann")
+    shared.remove_worktree(place)
+    assert not place.exists()
+    assert (tmp_path / "kept").exists()
+    assert git(shared.path, "worktree", "list").count("\n") == 1
+
+
+def test_what_is_no_plain_file_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "text").write_text("x")
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "x.pyc").write_text("x")
+    found = changed({"gone": "1", "text": "2"}, survey(tmp_path, ("__pycache__",)))
+    assert found == {
+        "gone": "deleted",
+        "link": "symbolic link to '/etc/passwd'",
+        "pipe": "special file",
+        "text": "changed",
+    }
+    assert read_regular(tmp_path / "link", 100) is None
+    assert read_regular(tmp_path / "pipe", 100) is None
+    assert read_regular(tmp_path / "text", 100) == b"x"
+    assert read_regular(tmp_path / "text", 0) is None

@@ -27,7 +27,7 @@ from metaloop.files.worktrees import SharedRepository
 from metaloop.vocabulary.agents import AgentCard, fill, placeholders
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.decisions import Decision, Observation, Propose, Refuse
-from metaloop.vocabulary.errors import ModelError, RepositoryError
+from metaloop.vocabulary.errors import MetaloopError, ModelError
 from metaloop.vocabulary.models import ModelCard, ThinkingTerms
 from metaloop.vocabulary.organization import Member
 from metaloop.vocabulary.records import Cost, Outcome
@@ -107,11 +107,11 @@ class AgentBrain:
             self._place.open(observation, self._space, self._card.droppings)
             found = self._converse(observation, messages, rules, calls)
             changes = diff(self._place.texts, self._place.changed_texts())
-        except (RepositoryError, OSError) as error:
+        except (MetaloopError, OSError) as error:
             found, changes = Refuse(str(error), outage=True), ""
         try:
             self._place.close()
-        except (RepositoryError, OSError) as error:
+        except (MetaloopError, OSError) as error:
             found = Refuse(str(error), outage=True)
         seconds = self._card.seconds * len(calls.told) if self._declared_time else clock.now()
         decision = msgspec.structs.replace(found, cost=Cost(seconds, calls.tokens, calls.usd))
@@ -133,7 +133,7 @@ class AgentBrain:
         )
 
     def _converse(self, observation: Observation, messages: list[Message], rules: Rules, calls: _Calls) -> Decision:
-        prompt = "\n\n".join(message.content for message in messages)
+        prompt = written("\n\n".join(message.content for message in messages))
         found: Decision | str = ""
         for _ in range(ROUNDS):
             self._place.prompt.write_text(prompt)
@@ -147,7 +147,7 @@ class AgentBrain:
             calls.complaints.append(self._clean(found) if isinstance(found, str) else "")
             if problem or not isinstance(found, str):
                 break
-            prompt += again(found)
+            prompt += written(again(found))
         if isinstance(found, str):
             return Refuse(calls.complaints[-1], outage=ran.missing)
         return found
@@ -194,6 +194,11 @@ class AgentBrain:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def written(prompt: str) -> str:
+    """The prompt as a file and an argument can hold it: UTF-8, and no NUL."""
+    return prompt.encode(errors="replace").decode().replace("\0", "")
 
 
 class _Calls:

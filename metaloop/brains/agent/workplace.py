@@ -9,12 +9,11 @@
 from __future__ import annotations
 
 import difflib
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from metaloop.files.knobs_file import KNOBS_FILE, knobs_file
-from metaloop.files.tree import changed, read_regular, survey
+from metaloop.files.tree import changed, read_regular, remove, survey
 from metaloop.files.worktrees import SharedRepository
 from metaloop.vocabulary.decisions import Observation
 from metaloop.vocabulary.space import Space
@@ -48,7 +47,7 @@ class Workplace:
         Raises:
             RepositoryError: the repository does not have that head, or git refused.
         """
-        shutil.rmtree(self._call, ignore_errors=True)
+        remove(self._call)
         self.scratch.mkdir(parents=True)
         self._repository.add_worktree(self.tree, observation.head.commit)
         # The observation is the truth: somebody may have meddled with the repository before.
@@ -64,7 +63,7 @@ class Workplace:
     def close(self) -> None:
         """Leave nothing of it."""
         self._repository.remove_worktree(self.tree)
-        shutil.rmtree(self._call, ignore_errors=True)
+        remove(self._call)
 
     def meddling(self) -> list[str]:
         """What of the shared repository was changed; it is put back."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from metaloop.brains.model.chat import UNREADABLE
 from metaloop.brains.model.reply import Rules, read
 from metaloop.brains.model.rules import rules_of
 from metaloop.brains.model.schema import schema
@@ -90,5 +91,11 @@ def close(path: Path, answer: Answered) -> bool:
 
 
 def answer_in(path: Path) -> Answered | None:
-    """The answer, once there is one."""
-    return msgspec.json.decode(path.read_bytes(), type=Answered) if path.exists() else None
+    """The answer, once there is one; what somebody wrote there by hand is judged as an answer too."""
+    if not path.exists():
+        return None
+    data = path.read_bytes()
+    try:
+        return msgspec.json.decode(data, type=Answered)
+    except UNREADABLE:
+        return Answered("", data.decode(errors="replace") or "nothing")
