@@ -11,11 +11,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from metaloop.actors.state import replay
+from metaloop.brains.human.question import Question, ask
 from metaloop.files import journal
 from metaloop.vocabulary import events as ev
+from tests.brains import worlds as w
+from tests.brains.objective import member
+from tests.edges.test_schemas import check
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = "from metaloop.edges.cli import main; main()"
@@ -81,6 +86,38 @@ def test_in_simulated_time_a_person_never_answers_and_the_organization_goes_on(t
     refused = [event for event in events_of(tmp_path / "out") if isinstance(event, ev.Refused)]
     assert {event.reason for event in refused} == {"no answer within 5 s"}
     assert not list((tmp_path / "out").rglob("questions"))
+    check_answers(tmp_path)
+
+
+def check_answers(place: Path) -> None:
+    """The command line lists what is open, and takes a right answer once."""
+
+    def answer(*words: str) -> subprocess.CompletedProcess[str]:
+        return metaloop("answer", "out", *words, "--json", cwd=place)
+
+    nothing = answer()
+    check("answers-open", json.loads(nothing.stdout))
+    assert json.loads(nothing.stdout) == {"open": []}
+    asked = w.review({"lr": 0.3})
+    eve = msgspec.structs.replace(member("reviewer", "eve"), brain="human")
+    question = Question("eve-0-1a2b", eve, asked, w.SPACE.knobs, (), 60.0, ("approve", "reject"), "# Well?\n")
+    ask(place / "out" / "lab" / "seed-0" / "questions", question)
+    listed = json.loads(answer().stdout)
+    check("answers-open", listed)
+    assert [one["id"] for one in listed["open"]] == ["eve-0-1a2b"]
+    assert 0 < listed["open"][0]["seconds_left"] <= 60
+    for words, told in (
+        (("eve-0-1a2c", "approve"), "no open question 'eve-0-1a2c' (did you mean 'eve-0-1a2b'?)"),
+        (("eve-0-1a2b", "aprove"), "(did you mean 'approve'?)"),
+        (("eve-0-1a2b",), "got nothing"),
+        (("eve-0-1a2b", "approve"), "--reason is missing"),
+    ):
+        done = answer(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert told in done.stderr
+    taken = answer("eve-0-1a2b", "approve", "--reason", "small")
+    check("answer", json.loads(taken.stdout))
+    assert "no open question" in answer("eve-0-1a2b", "reject", "--reason", "late").stderr
 
 
 ORG = """---

@@ -41,6 +41,19 @@ class Open(msgspec.Struct, frozen=True):
     text: str
 
 
+class OpenQuestions(msgspec.Struct, frozen=True):
+    """What is open now."""
+
+    open: tuple[Open, ...]
+
+
+class AnswerTaken(msgspec.Struct, frozen=True):
+    """An answer that stands."""
+
+    answered: str
+    choice: str
+
+
 @click.command("answer")
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
 @click.argument("name", required=False, metavar="[ID]")
@@ -89,7 +102,7 @@ def answer_command(directory: Path, name: str | None, choice: str | None, as_jso
         raise UsageError(f"{name}: {wrong}.")
     if not close(waiting[name].with_name(name + ANSWER), Answered(getpass.getuser(), reply)):
         raise UsageError(f"{name} was closed meanwhile: somebody answered, or its deadline has passed.")
-    click.echo(msgspec.json.encode({"answered": name, "choice": choice}) if as_json else f"{name}: {choice}")
+    click.echo(msgspec.json.encode(AnswerTaken(name, choice)) if as_json else f"{name}: {choice}")
 
 
 def _waiting(directory: Path) -> list[Path]:
@@ -122,7 +135,7 @@ def _told(path: Path) -> Open:
 
 def _show(found: list[Open], as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode({"open": found}))
+        click.echo(msgspec.json.encode(OpenQuestions(tuple(found))))
         return
     for one in found:
         click.echo(f"{one.id}  {one.question}: {' | '.join(one.choices)}  ({one.seconds_left:.0f} s left)  {one.file}")
