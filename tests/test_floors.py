@@ -12,7 +12,12 @@ FLOORS = {"vocabulary": 0, "files": 1, "brains": 2, "actors": 3, "execution": 4,
 MODULES = sorted((ROOT / "metaloop").rglob("*.py"))
 ONLY_IN = {
     "ray": {"metaloop/execution/ray_backend.py"},
-    "subprocess": {"metaloop/files/repository.py", "metaloop/execution/sandbox/host.py", "metaloop/edges"},
+    "subprocess": {
+        "metaloop/files/repository.py",
+        "metaloop/brains/agent/command.py",
+        "metaloop/execution/sandbox/host.py",
+        "metaloop/edges",
+    },
     "optuna": {
         "metaloop/brains",
         "metaloop/meta/mutations/parametric.py",
@@ -20,7 +25,7 @@ ONLY_IN = {
     },
     "mlflow": {"metaloop/edges/tracking"},
     "nanogpt": {"metaloop/execution/nanogpt_trainer.py", "metaloop/execution/sandbox"},
-    "time": {"metaloop/vocabulary/clock.py", "metaloop/edges"},
+    "time": {"metaloop/vocabulary/clock.py", "metaloop/brains/agent/guard.py", "metaloop/edges"},
     "datetime": {"metaloop/edges"},
     "openai": {"metaloop/brains/model/chat.py"},
     "httpx2": {"metaloop/brains/model/chat.py"},

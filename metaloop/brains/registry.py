@@ -12,6 +12,7 @@ from metaloop.brains.merging import make_merger
 from metaloop.brains.proposing import AblationProposer, IdeaTaker, RandomProposer
 from metaloop.brains.reviewing import Reviewer
 from metaloop.brains.tpe import TpeProposer
+from metaloop.vocabulary.agents import HUMAN
 from metaloop.vocabulary.errors import ModelError
 from metaloop.vocabulary.models import NO_MODELS, ThinkingTerms
 from metaloop.vocabulary.organization import Member
@@ -31,7 +32,7 @@ def make_brain(
 
         return Scout(member, space, thinking.scouting)
     if member.brain != "scripted":
-        return _model_brain(member, space, colleagues, thinking)
+        return _thinker(member, space, colleagues, thinking)
     if member.kind == "proposer":
         return _proposers()[Policy(member).word("strategy")](member, space, seed)
     if member.kind == "reviewer":
@@ -41,15 +42,23 @@ def make_brain(
     return Director(member, space, colleagues)
 
 
-def _model_brain(member: Member, space: Space, colleagues: tuple[Member, ...], thinking: ThinkingTerms) -> Brain:
+def _thinker(member: Member, space: Space, colleagues: tuple[Member, ...], thinking: ThinkingTerms) -> Brain:
+    """A person, a coding agent, or a model, by the name of its card."""
+    from metaloop.brains.agent.brain import AgentBrain
+    from metaloop.brains.human.brain import HumanBrain
     from metaloop.brains.model.brain import ModelBrain
     from metaloop.brains.model.limits import open_chat
 
+    if member.brain == HUMAN:
+        return HumanBrain(member, space, colleagues, thinking)
+    agent = thinking.agent(member.brain)
+    if agent is not None:
+        return AgentBrain(member, space, colleagues, agent, thinking)
     card = thinking.card(member.brain)
     if card is None:
         raise ModelError(
             f"member {member.name} asks for model {member.brain!r}, which has no card. Add one to the models file, or "
-            "set `model: scripted`."
+            "set `model: scripted`, or `human`."
         )
     return ModelBrain(member, space, colleagues, card, open_chat(card, thinking.limits), thinking)
 

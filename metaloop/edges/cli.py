@@ -36,6 +36,7 @@ COMMANDS = MappingProxyType(
         ),
         "record": ("metaloop.edges.commands.record:record_command", "Record real trainings for a surrogate."),
         "replay": ("metaloop.edges.commands.replay:replay_command", "Rebuild an org run's state from its journal."),
+        "answer": ("metaloop.edges.commands.answer:answer_command", "Answer what people are asked in a running org."),
         "idea": (
             "metaloop.edges.commands.idea:idea_group",
             "Hand ideas to a running organization; see what they gave.",

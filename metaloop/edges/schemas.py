@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from metaloop.edges.calibration import Calibration
+from metaloop.edges.commands.answer import AnswerTaken, OpenQuestions
 from metaloop.edges.commands.check import CheckedAll
 from metaloop.edges.commands.record import RecordingSummary
 from metaloop.edges.commands.replay import ReplayedRun
@@ -36,6 +37,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def outputs() -> Mapping[str, tuple[str, Any]]:
     """Name of a schema to the commands that print it, and the type it is made from."""
     return {
+        "answer": ("answer ID CHOICE", AnswerTaken),
+        "answers-open": ("answer", OpenQuestions),
         "calibrate": ("calibrate", Calibration),
         "calibrate-timing": ("calibrate --timing-only", Timing),
         "check": ("check", CheckedAll),

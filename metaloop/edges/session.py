@@ -27,7 +27,7 @@ from metaloop.files.run_folder import Confirmation, OrgRunFolder, RunFolder, Run
 from metaloop.meta.confirmation import Confirmer, trunk_history
 from metaloop.meta.results import Results
 from metaloop.vocabulary.errors import OrgFileError, UsageError
-from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard
+from metaloop.vocabulary.models import UNLIMITED, Allowance
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.text import nearest
 
@@ -89,25 +89,24 @@ def create(out: Path, terms: RunTerms, sources: dict[str, Path], models: Mapping
 def organizations_of(folder: RunFolder, terms: RunTerms, target: Target) -> list[Organization]:
     """The organizations of a run, read from its own copies."""
     files = [read_organization(folder.organizations / name) for name in terms.organizations]
-    return [check_runnable(file, target, terms.models) for file in files]
+    return [check_runnable(file, target, terms.thinkers.names) for file in files]
 
 
-def check_runnable(file: OrgFile, target: Target, models: tuple[ModelCard, ...] = ()) -> Organization:
+def check_runnable(file: OrgFile, target: Target, known: tuple[str, ...] = ()) -> Organization:
     """What only the target and the brains at hand can tell of an organization, before any device time is spent.
 
     Raises:
-        OrgFileError: a focus names no knob group, or a member asks for a model that is not among ``models``.
+        OrgFileError: a focus names no knob group, or a member asks for a model that is not among the ``known`` names.
     """
     organization = file.to_organization()
     check_focus(organization, target.space.groups, file)
-    known = [card.name for card in models]
     for member in organization.members:
         if member.brain != "scripted" and member.brain not in known:
             raise OrgFileError(
                 file.document.path,
                 None,
                 f"member {member.name} asks for model {member.brain!r}{nearest(member.brain, known)}, expected "
-                f"`scripted` or a model of the models file ({', '.join(known) or 'it has none'}). Set one of them, "
+                f"`scripted` or one of the models file ({', '.join(known) or 'it has none'}). Set one of them, "
                 "or add a card and name the file with --models.",
             )
     return organization
@@ -138,7 +137,7 @@ def execute_one(
     """What is missing of one org run and its confirmation; it may think for ``most``, if its terms grant no less."""
     terms = folder.read_terms()
     bench = _bench(folder, replace(terms, allowance=terms.allowance.least(most)), backend, progress)
-    organization = check_runnable(read_organization(folder.organizations / name), bench.target, terms.models)
+    organization = check_runnable(read_organization(folder.organizations / name), bench.target, terms.thinkers.names)
     _carry_out(bench, organization, seed)
 
 
@@ -171,7 +170,7 @@ def _carry_out(bench: _Bench, organization: Organization, seed: int) -> None:
             _begin_anew(place)
         with progress.org_run(organization.name, seed) as observer:
             scouting = scout_terms(folder, terms)
-            granted = OrgRunTerms(organization, seed, terms.budget_s, terms.models, allowed, scouting, terms.lessons)
+            granted = OrgRunTerms(organization, seed, terms.budget_s, terms.thinkers, allowed, scouting, terms.lessons)
             run_org(granted, place, bench.target, backend, observer)
     _confirm(folder, organization.name, seed, bench.confirmer, progress)
 

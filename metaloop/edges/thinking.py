@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterable, Sequence
 
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.evolution.terms import EvolutionTerms
-from metaloop.vocabulary.errors import UsageError
+from metaloop.vocabulary.agents import AgentCard
+from metaloop.vocabulary.errors import ModelError, UsageError
+from metaloop.vocabulary.models import UNLIMITED
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.text import nearest
 
@@ -15,8 +18,8 @@ def check_thinking(organizations: Iterable[Organization], terms: RunTerms) -> No
     """Every model that is asked can be reached as far as the environment says, and a limit on dollars has prices.
 
     Raises:
-        ModelError: nothing says where a model is served, or its client is not installed.
-        UsageError: dollars are limited, and a model has no price.
+        ModelError: nothing says where a model is served, its client or an agent's command is missing.
+        UsageError: dollars are limited, and a model has no price; or an agent does not tell what it used.
     """
     limited = terms.allowance.usd is not None or terms.total_allowance.usd is not None
     _check({member.brain for organization in organizations for member in organization.members}, terms, limited)
@@ -57,3 +60,25 @@ def _check(asked: Container[str], terms: RunTerms, limited: bool) -> None:
                 f"dollars are limited, but model {card.name!r} has no prices: it would never be stopped. Add "
                 "usd_per_million_prompt and usd_per_million_reply to its card, or limit --max-tokens."
             )
+    for agent in terms.agents:
+        if agent.name in asked:
+            _check_agent(agent, terms)
+
+
+def _check_agent(card: AgentCard, terms: RunTerms) -> None:
+    from metaloop.brains.agent.command import find
+
+    if find(card) is None:
+        raise ModelError(
+            f"agent {card.name!r} needs the command {card.command[0]!r}, which is not on the PATH. Install it, or mend "
+            "its card in the models file."
+        )
+    missing = [name for name in card.pass_variables if name not in os.environ]
+    if missing:
+        raise ModelError(f"agent {card.name!r} is to be handed {missing[0]}, which is not set. Set it, or drop it.")
+    limits = (terms.allowance, terms.total_allowance)
+    if card.usage == "none" and any(limit != UNLIMITED for limit in limits):
+        raise UsageError(
+            f"tokens or dollars are limited, but agent {card.name!r} does not tell what it used: it would never be "
+            "stopped. Set `usage` in its card, or drop the limit."
+        )

@@ -18,9 +18,10 @@ from metaloop.execution.trainer import Target
 from metaloop.files import journal
 from metaloop.files.repository import Repository
 from metaloop.files.run_folder import OrgRunFolder, read_inbox
+from metaloop.files.worktrees import SharedRepository
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.lessons import Lesson
-from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard, ThinkingTerms
+from metaloop.vocabulary.models import NOBODY, UNLIMITED, Allowance, Thinkers, ThinkingTerms
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.sources import NO_SOURCES, ScoutTerms
 
@@ -34,8 +35,8 @@ class OrgRunTerms:
     organization: Organization
     seed: int
     budget_s: float
-    models: tuple[ModelCard, ...] = ()
-    """The models that its members may ask."""
+    thinkers: Thinkers = NOBODY
+    """Who may decide for its members."""
     allowance: Allowance = UNLIMITED
     """What that may cost."""
     scouting: ScoutTerms = NO_SOURCES
@@ -106,14 +107,26 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
         )
     finally:
         written.close()
+        if folder.worktrees.exists():  # who was still at work when the run ended was stopped
+            SharedRepository(folder.repository).clear(folder.worktrees)
     return state
 
 
 def _thinking(terms: OrgRunTerms, folder: OrgRunFolder, backend: Backend) -> ThinkingTerms:
+    """What those who think have to work with, in absolute paths: members live in processes of their own."""
     simulated = backend.name == "sim"
-    scouting = msgspec.structs.replace(terms.scouting, live=not simulated)
-    transcripts, limits = (str(place.resolve()) for place in (folder.transcripts, folder.limits))
-    return ThinkingTerms(terms.models, transcripts, simulated, limits, scouting)
+    return ThinkingTerms(
+        cards=terms.thinkers.models,
+        transcripts=str(folder.transcripts.resolve()),
+        declared_time=simulated,
+        limits=str(folder.limits.resolve()),
+        scouting=msgspec.structs.replace(terms.scouting, live=not simulated),
+        agents=terms.thinkers.agents,
+        repository=str(folder.repository.resolve()),
+        worktrees=str(folder.worktrees.resolve()),
+        questions=str(folder.questions.resolve()),
+        human=terms.thinkers.human,
+    )
 
 
 def _teams(organization: Organization) -> dict[str, str]:

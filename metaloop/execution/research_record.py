@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from metaloop.actors.state import OrgState
 from metaloop.execution.trainer import Target
+from metaloop.files.knobs_file import KNOBS_FILE, knobs_file, scalar
 from metaloop.files.repository import Change, Repository
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.code import lines_by_file, texts_of
 from metaloop.vocabulary.records import TRUNK, Config, Proposal
-from metaloop.vocabulary.space import Space, Value
-
-KNOBS_FILE = "knobs.yaml"
-"""The whole configuration, one knob a line, in the target's order: a merge's diff is its change."""
 
 
 class ResearchRecord:
@@ -83,22 +78,9 @@ class ResearchRecord:
         )
 
 
-def knobs_file(space: Space, config: Config) -> str:
-    """The configuration as YAML, grouped, one knob a line (JSON scalars are YAML scalars)."""
-    lines = ["# The accepted configuration. Only merges change it."]
-    for group in space.groups:
-        lines += ["", f"# {group}"]
-        lines += [f"{k.name}: {_scalar(config.get(k.name, k.default))}" for k in space.in_groups((group,))]
-    return "\n".join(lines) + "\n"
-
-
-def _scalar(value: Value) -> str:
-    return json.dumps(value)
-
-
 def _subject(proposal: Proposal, event: ev.Merged) -> str:
     files = [f"{path} {lines}" for path, lines in lines_by_file(proposal.edits).items()]
-    knobs = [f"{name} = {_scalar(value)}" for name, value in sorted(proposal.changes.items())]
+    knobs = [f"{name} = {scalar(value)}" for name, value in sorted(proposal.changes.items())]
     changes = ", ".join([*files, *knobs])
     if len(changes) > 90:
         changes = f"{changes[:80].rsplit(', ', 1)[0]}, … ({len(proposal.changes)} knobs)"

@@ -83,7 +83,7 @@ TOP_KEYS: Mapping[str, str] = MappingProxyType(
     {
         "name": "Lower-case words joined by '-'; equals the folder's name. Required.",
         "description": "What is special about this organization, in a sentence. Required.",
-        "model": "Default brain of its members: `scripted` (the default), or a model of the models file.",
+        "model": "Default brain of its members: `scripted` (the default), `human`, or a name in the models file.",
         "members": "The list of its members. Required.",
     }
 )

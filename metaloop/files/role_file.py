@@ -33,7 +33,7 @@ TOP_KEYS: Mapping[str, str] = {
     "name": "Lower-case words joined by '-'; equals the file's name without '.md'. Required.",
     "description": "When to call on this role, in a sentence. Required.",
     "tools": "Tools of a Claude Code subagent: `Read, Edit, Bash`. A proposer with `Edit` may change source code.",
-    "model": "The brain: `scripted`, or a model of the models file; default `inherit`, the organization's.",
+    "model": "The brain: `scripted`, `human`, or a name in the models file; default `inherit`, the organization's.",
     "org": "What metaloop adds: `kind` and `policy`. Required.",
 }
 """Top-level keys that metaloop reads, with their meaning."""

@@ -9,6 +9,9 @@
       NAME/seed-S/journal.jsonl      the truth of an org run
       NAME/seed-S/repo/              its git repository
       NAME/seed-S/inbox.jsonl        ideas that people add while it runs
+      NAME/seed-S/transcripts/       every exchange with a model or a coding agent
+      NAME/seed-S/worktrees/         where coding agents work; empty but while they do
+      NAME/seed-S/questions/         what people are asked, and what they answered
       NAME/seed-S/alive              last sign of life, in seconds of run time
       NAME/seed-S/transcripts/       every exchange with a model, one file each
       NAME/seed-S/confirmation.jsonl the harness's trainings after the run (Confirmation, one a line)
@@ -26,9 +29,10 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from metaloop.vocabulary.agents import AgentCard, HumanTerms
 from metaloop.vocabulary.errors import FileError
 from metaloop.vocabulary.lessons import Lesson
-from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard
+from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard, Thinkers
 from metaloop.vocabulary.records import Config, FinalState, Idea
 from metaloop.vocabulary.sources import Source
 
@@ -56,6 +60,10 @@ class RunTerms(msgspec.Struct, frozen=True):
     """The simulated cluster's whole description; empty where the run was real."""
     models: tuple[ModelCard, ...] = ()
     """The models that members ask, as their cards were when the run was made."""
+    agents: tuple[AgentCard, ...] = ()
+    """The coding agents, likewise."""
+    human: HumanTerms = HumanTerms()
+    """How long people are waited for."""
     allowance: Allowance = UNLIMITED
     """What thinking may cost in each org run."""
     total_allowance: Allowance = UNLIMITED
@@ -66,6 +74,11 @@ class RunTerms(msgspec.Struct, frozen=True):
     """Where scouts look, as it was when the run was made; paths of folders may count from the run's folder."""
     lessons: tuple[Lesson, ...] = ()
     """What earlier org runs found, for organizations that want to know."""
+
+    @property
+    def thinkers(self) -> Thinkers:
+        """Who may decide for members."""
+        return Thinkers(self.models, self.agents, self.human)
 
     @property
     def org_run_seeds(self) -> tuple[int, ...]:
@@ -103,6 +116,8 @@ class OrgRunFolder:
         self.inbox = path / "inbox.jsonl"
         self.alive = path / "alive"
         self.transcripts = path / "transcripts"
+        self.worktrees = path / "worktrees"
+        self.questions = path / "questions"
         self.confirmations = path / "confirmation.jsonl"
         self.limits = path.parent.parent / "limits"
 

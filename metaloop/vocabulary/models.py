@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from metaloop.vocabulary.agents import HUMAN, AgentCard, HumanTerms
 from metaloop.vocabulary.sources import NO_SOURCES, ScoutTerms
 
 ReplyFormat = Literal["schema", "json", "text"]
@@ -85,6 +86,19 @@ class Allowance(msgspec.Struct, frozen=True):
         return Allowance(min(tokens, default=None), min(usd, default=None))
 
 
+class Thinkers(msgspec.Struct, frozen=True):
+    """Who may decide for members besides scripted policies: what a models file holds."""
+
+    models: tuple[ModelCard, ...] = ()
+    agents: tuple[AgentCard, ...] = ()
+    human: HumanTerms = HumanTerms()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a member's ``model`` may be."""
+        return (*(card.name for card in self.models), *(card.name for card in self.agents), HUMAN)
+
+
 class ThinkingTerms(msgspec.Struct, frozen=True):
     """What the model brains and scouts of an org run have to work with.
 
@@ -98,12 +112,25 @@ class ThinkingTerms(msgspec.Struct, frozen=True):
     declared_time: bool = False
     limits: str = ""
     scouting: ScoutTerms = NO_SOURCES
+    agents: tuple[AgentCard, ...] = ()
+    repository: str = ""
+    """The org run's git repository, which coding agents have worktrees of; empty: none."""
+    worktrees: str = ""
+    """The folder of those worktrees, one for each member."""
+    questions: str = ""
+    """The folder that questions to people are put into; empty: nobody is asked."""
+    human: HumanTerms = HumanTerms()
 
     def card(self, model: str) -> ModelCard | None:
         """The card of that name."""
         return next((card for card in self.cards if card.name == model), None)
 
+    def agent(self, name: str) -> AgentCard | None:
+        """The coding agent of that name."""
+        return next((card for card in self.agents if card.name == name), None)
+
 
 UNLIMITED = Allowance()
+NOBODY = Thinkers()
 NO_MODELS = ThinkingTerms()
 """No model is at hand: all brains are scripted."""

@@ -19,6 +19,7 @@ ROLES = sorted((ROOT / "roles").glob("*.md"))
 ORGS = sorted(path.parent for path in (ROOT / "orgs").rglob("ORG.md"))
 CONTROLS = {"no-op", "random-search", "solo-greedy", "tpe"}
 NAMES = CONTROLS | {
+    "autoresearch",
     "bold-startup",
     "careful-lab",
     "daily-standup",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from metaloop.brains.model.chat import Answer, Chat, Message, room_beside
 from metaloop.brains.model.code import offers
 from metaloop.brains.model.prompt import HOW, Offer, render
 from metaloop.brains.model.reply import Rules, read
+from metaloop.brains.model.rules import rules_of
 from metaloop.brains.model.schema import schema
 from metaloop.brains.model.transcript import Exchange, Transcripts, identity
 from metaloop.vocabulary.clock import WallClock
@@ -48,7 +50,7 @@ class ModelBrain:
         self._card = card
         self._chat = chat
         self._declared_time = terms.declared_time
-        self._transcripts = Transcripts(terms.transcripts, member.name)
+        self._transcripts = Transcripts(terms.transcripts, member.name, Exchange)
         self._policy = Policy(member)
         self._history: list[Outcome] = []
         self._lessons: tuple[Lesson, ...] = ()
@@ -125,23 +127,10 @@ class ModelBrain:
         return sum(card.latency_s + answer.reply_tokens / card.tokens_per_s for answer in answers)
 
     def _rules(self, knobs: Sequence[Knob], observation: Observation) -> Rules:
-        policy, kind = self._policy, self._member.kind
-        space = Space(tuple(knobs))
-        if kind == "proposer":
-            shown = observation.sources and self._card.edits_shown
-            look = (policy.real("screen_fraction"), policy.real("screen_margin"), policy.real("screen_keep"))
-            ready = offers(observation.sources, self._card.edits_shown, observation.index) if shown else ()
-            return Rules(space, screening=look, offers=ready)
-        if kind == "merger":
-            strategy = policy.word("strategy")
-            return Rules(
-                space,
-                min_gain=None if strategy == "never" else policy.real("min_gain"),
-                gain_per_line=policy.real("gain_per_line"),
-                test=(policy.whole("repeats"), policy.real("alpha")) if strategy == "test" else None,
-                trust_stale=policy.word("on_stale") == "trust",
-            )
-        return Rules(space, proposers=self._proposers)
+        rules = rules_of(self._member, Space(tuple(knobs)), self._proposers)
+        if not (observation.sources and self._card.edits_shown):
+            return rules
+        return replace(rules, offers=offers(observation.sources, self._card.edits_shown, observation.index))
 
 
 def _decision(exchange: Exchange, observation: Observation, rules: Rules) -> Decision:

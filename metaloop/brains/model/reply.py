@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -28,6 +27,7 @@ from metaloop.vocabulary.decisions import (
 from metaloop.vocabulary.errors import EditError, TrainerError
 from metaloop.vocabulary.records import Candidate, Cost
 from metaloop.vocabulary.space import Space
+from metaloop.vocabulary.text import one_line
 
 MOST_TEXT = 1000
 """Characters of a hypothesis or reason that are kept."""
@@ -273,5 +273,4 @@ def _stand_up(reply: StandUpReply, rules: Rules, cost: Cost) -> StandUp | str:
 
 
 def _kept(text: str) -> str:
-    words = " ".join(text.split())
-    return "".join(c for c in words if unicodedata.category(c) not in ("Cc", "Cs"))[:MOST_TEXT]
+    return one_line(text, MOST_TEXT)

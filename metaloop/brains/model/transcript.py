@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -51,23 +52,27 @@ def read_exchanges(folder: Path) -> list[Exchange]:
     return found
 
 
-class Transcripts:
+E = TypeVar("E", bound=Exchange)
+
+
+class Transcripts(Generic[E]):
     """The exchanges of one member, ``FOLDER/MEMBER/INDEX-ASKED.json``; without a folder nothing is kept."""
 
-    def __init__(self, folder: str, member: str) -> None:
+    def __init__(self, folder: str, member: str, kind: type[E]) -> None:
         self._folder = Path(folder) / member if folder else None
+        self._kind = kind
 
-    def recall(self, index: int, asked: str) -> Exchange | None:
+    def recall(self, index: int, asked: str) -> E | None:
         """What came when exactly this was asked before."""
         path = self._path(index, asked)
         if path is None or not path.exists():
             return None
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Exchange)
+            return msgspec.json.decode(path.read_bytes(), type=self._kind)
         except UNREADABLE:
             return None
 
-    def keep(self, exchange: Exchange) -> None:
+    def keep(self, exchange: E) -> None:
         """Write it down, whole or not at all."""
         path = self._path(exchange.index, exchange.asked)
         if path is None:

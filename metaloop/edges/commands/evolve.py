@@ -107,7 +107,8 @@ def evolve_command(organizations: tuple[Path, ...], controls: tuple[Path, ...], 
     terms = evolution_terms({**options, "seeds": 1}, tuple(seeds), yardsticks)
     for run in (terms.confirmation, terms.inner.run):
         target = session.target_of(run)
-        ready = [session.check_runnable(f, target, run.models) for f in (*seeds.values(), *yardsticks.values())]
+        known = tuple(card.name for card in run.models)  # agents and people do not evolve so far
+        ready = [session.check_runnable(f, target, known) for f in (*seeds.values(), *yardsticks.values())]
     check_evolution_thinking(ready, terms)
     plan = make_plan(terms)
     if dry_run:

@@ -38,10 +38,10 @@ def add_command(directory: Path, text: str, settings: tuple[str, ...], source: s
     Example:
       metaloop idea add runs/run-20261123-101530 "Muon likes larger steps" --set matrix_lr=0.02
     """
-    run = _run_of(directory)
+    run = run_of(directory)
     terms = run.read_terms()
     space = describe(TrainerSpec(terms.trainer, terms.preset, terms.data)).space
-    changes = _changes(space, settings)
+    changes = parse_settings(space, settings)
     where = source or getpass.getuser()
     name = hashlib.sha256(repr((text, sorted(changes.items()), where)).encode()).hexdigest()[:10]
     idea = Idea(f"i-{name}", text, where, changes, link)
@@ -95,7 +95,8 @@ def _effect(fate: IdeaFate) -> str:
     return f"{told}; with other changes" if fate.shared else told
 
 
-def _run_of(directory: Path) -> RunFolder:
+def run_of(directory: Path) -> RunFolder:
+    """The run that a folder is, or lies in."""
     for candidate in (directory, *directory.resolve().parents):
         if RunFolder(candidate).terms.exists():
             return RunFolder(candidate)
@@ -117,7 +118,8 @@ def _places(directory: Path, run: RunFolder) -> list[OrgRunFolder]:
     return places
 
 
-def _changes(space: Space, settings: tuple[str, ...]) -> Config:
+def parse_settings(space: Space, settings: tuple[str, ...]) -> Config:
+    """``KNOB=VALUE`` texts as a checked change set."""
     changes: Config = {}
     for setting in settings:
         name, equals, text = setting.partition("=")

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from metaloop import __version__
-from metaloop.files.models_file import SHIPPED, read_models
+from metaloop.files.models_file import SHIPPED, read_thinkers
 from metaloop.files.org_reader import organizations_at
 from metaloop.files.run_folder import RunTerms
 from metaloop.vocabulary.errors import UsageError
-from metaloop.vocabulary.models import Allowance
+from metaloop.vocabulary.models import Allowance, Thinkers
 from metaloop.vocabulary.text import nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -142,6 +142,7 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
             "--cluster describes a simulated cluster, but --backend is ray. Add --backend sim, or drop it."
         )
     defaults = TRAINERS[trainer]
+    thinkers = read_thinkers(options["models"] or SHIPPED) if "models" in options else Thinkers()
     return RunTerms(
         organizations=organizations,
         backend=options["backend"],
@@ -159,7 +160,9 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         cluster=_cluster(options["cluster"] or defaults.cluster) if simulated else {},
         allowance=Allowance(options.get("max_tokens"), options.get("max_usd")),
         total_allowance=Allowance(options.get("max_total_tokens"), options.get("max_total_usd")),
-        models=read_models(options["models"] or SHIPPED) if "models" in options else (),
+        models=thinkers.models,
+        agents=thinkers.agents,
+        human=thinkers.human,
     )
 
 

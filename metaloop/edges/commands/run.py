@@ -58,7 +58,7 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
         "lessons": lessons_for(files, options["lessons"], target),
     }
     terms = msgspec.structs.replace(terms, **outside)
-    check_thinking([session.check_runnable(file, target, terms.models) for file in files], terms)
+    check_thinking([session.check_runnable(file, target, terms.thinkers.names) for file in files], terms)
     folder = session.create(options["out"] or default_out("run"), terms, folders, models)
     try:
         carry_out(folder, options["address"], options["as_json"], not options["no_mlflow"])

@@ -58,7 +58,10 @@ def simulate_org(terms: OrgRunTerms, target: Target, backend: Backend) -> Simula
             revive=revive,
             commits=lambda: len(state.commits),
             thinking=ThinkingTerms(
-                terms.models, declared_time=True, scouting=msgspec.structs.replace(terms.scouting, live=False)
+                terms.thinkers.models,
+                declared_time=True,
+                scouting=msgspec.structs.replace(terms.scouting, live=False),
+                human=terms.thinkers.human,
             ),
         )
     )
