@@ -19,7 +19,7 @@ from metaloop.vocabulary.records import Cost
 
 def told(folder: Path, member: str, index: int, answers: tuple[Answer, ...], usd: float) -> None:
     exchange = Exchange(member, "m", "propose", index, f"{index:016d}", (), answers, ("",), 1.0, usd)
-    Transcripts(str(folder), member).keep(exchange)
+    Transcripts(str(folder), member, Exchange).keep(exchange)
 
 
 def rested(member: str, tokens: int, usd: float) -> ev.Event:
