@@ -9,18 +9,25 @@ the allocated ones.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
 
 from metaloop.meta.audit import Hold, audit
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.decisions import Question
 
 Cause = Literal["proposal", "review", "verdict", "stand-up", "dispatch", "messages", "lost", "device", "end"]
 """What a device idled for: a proposal to be made, reviewed, judged; a stand-up; the controller to hand work out;
 order and result to travel; an attempt that was lost; the device to come back after it; the end of the run."""
+
+
+ASKED_FOR: Mapping[Question, Cause] = MappingProxyType(
+    {"propose": "proposal", "review": "review", "judge": "verdict", "standup": "stand-up"}
+)
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -54,6 +61,16 @@ class _Busy:
 
 
 @dataclass(frozen=True)
+class _Thought:
+    """A decision under way, in seconds of run time."""
+
+    start: float
+    end: float
+    cause: Cause
+    who: str
+
+
+@dataclass(frozen=True)
 class _Origin:
     """When an experiment was proposed and queued, and who was waited for before each."""
 
@@ -76,19 +93,22 @@ def waiting(events: Sequence[ev.Event]) -> tuple[Waiting, ...]:
 def idle_stretches(events: Sequence[ev.Event]) -> Iterator[Idle]:
     """Every idle stretch of every device, device by device, in order of time."""
     busy, origins, meetings = _attempts(events), _origins(events), _meetings(events)
+    thoughts = _thoughts(events)
     holds: dict[str, list[Hold]] = {}
     for hold in audit(events).holds:
         holds.setdefault(hold.device, []).append(hold)
     for device, stretches in holds.items():
         for hold in stretches:
             inside = [b for b in busy.get(device, ()) if hold.start <= b.start < hold.end]
-            yield from _in_hold(hold, inside, origins, meetings)
+            last = yield from _in_hold(hold, inside, origins, meetings)
+            yield from _tail(device, last, hold.end, thoughts)
 
 
 def _in_hold(
     hold: Hold, busy: Sequence[_Busy], origins: dict[str, _Origin], meetings: Sequence[tuple[float, float, str]]
-) -> Iterator[Idle]:
-    """The idle stretches of one reservation, what is not training inside attempts included."""
+) -> Generator[Idle, None, float]:
+    """The idle stretches of one reservation up to its last attempt's end, what is not training inside attempts
+    included; returns that end."""
     now, fallen = hold.start, False
     for attempt in busy:
         if fallen:
@@ -99,7 +119,42 @@ def _in_hold(
         idle_from = attempt.start if attempt.lost else attempt.start + min(attempt.seconds, end - attempt.start)
         yield from _stretch(hold.device, idle_from, end, "lost" if attempt.lost else "messages", "")
         now, fallen = end, attempt.lost
-    yield from _stretch(hold.device, now, hold.end, "end", "")
+    return now
+
+
+def _tail(device: str, start: float, end: float, thoughts: Sequence[_Thought]) -> Iterator[Idle]:
+    """After its last training a device waits for what somebody thought about meanwhile, if anybody did; what was
+    decided then came too late to be trained."""
+    for thought in thoughts:
+        since, until = max(start, thought.start), min(end, thought.end)
+        if until > since:
+            yield from _stretch(device, start, since, "end", "")
+            yield from _stretch(device, since, until, thought.cause, thought.who)
+            start = until
+    yield from _stretch(device, start, end, "end", "")
+
+
+def _thoughts(events: Iterable[ev.Event]) -> list[_Thought]:
+    """Decisions that took declared time, in the order in which they were made."""
+    found = []
+    for event in events:
+        said = _said(event)
+        if said is not None and said[2] > 0:
+            found.append(_Thought(event.t - said[2], event.t, *said[:2]))
+    return found
+
+
+def _said(event: ev.Event) -> tuple[Cause, str, float] | None:
+    """What a decision was for, whose it was, and the seconds that it took."""
+    if isinstance(event, ev.Proposed):
+        return "proposal", event.proposal.author, event.cost.seconds
+    if isinstance(event, ev.Passed):
+        return "proposal", event.actor, event.cost.seconds
+    if isinstance(event, ev.Reviewed):
+        return "review", event.actor, event.cost.seconds
+    if isinstance(event, ev.Judged):
+        return "verdict", event.actor, event.cost.seconds
+    return (ASKED_FOR[event.question], event.actor, event.cost.seconds) if isinstance(event, ev.Refused) else None
 
 
 def _explain(

@@ -94,3 +94,26 @@ def test_busy_and_idle_are_all_that_is_paid_for(number: int) -> None:
     for idle in idle_stretches(events):
         assert idle.end > idle.start >= last.get(idle.device, 0.0) - 1e-9
         last[idle.device] = idle.end
+
+
+def test_what_is_thought_about_after_the_last_training_is_no_end() -> None:
+    slow = ev.Proposed(16.0, Proposal("p1", "ann", "main", "c", {}, ""), {}, Cost(4.0))
+    late = ev.Refused(33.0, "max", "judge", "p1", "no answer", Cost(8.0))
+    events = [*BEGUN, slow, ev.Released(30.0, "d0"), late, ev.RunEnded(33.0, "")]
+    assert found(events) == {
+        ("messages", ""): 1.0,
+        ("end", ""): 11.0,
+        ("proposal", "ann"): 4.0,
+        ("verdict", "max"): 5.0,
+    }
+
+
+def test_two_thoughts_at_once_are_counted_once() -> None:
+    events = [
+        *BEGUN,
+        ev.Passed(16.0, "ann", "", Cost(6.0)),
+        ev.Reviewed(18.0, "p0", "bob", True, "", Cost(8.0)),
+        ev.Released(20.0, "d0"),
+        ev.RunEnded(20.0, ""),
+    ]
+    assert found(events) == {("messages", ""): 1.0, ("proposal", "ann"): 6.0, ("review", "bob"): 2.0, ("end", ""): 2.0}
