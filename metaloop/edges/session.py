@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from metaloop.edges.outside import scout_terms, with_notes
 from metaloop.edges.progress import Progress
+from metaloop.edges.stopping import heeding
 from metaloop.execution.backend import Backend
 from metaloop.execution.org_run import OrgRunTerms, has_ended, run_org
 from metaloop.execution.trainer import Target, TrainerSpec, describe, make_simulated
@@ -54,7 +55,8 @@ def open_backend(terms: RunTerms, address: str | None, progress: Progress) -> It
     with redirect_stdout(sys.stderr):
         backend = RayBackend(TrainerSpec(terms.trainer, terms.preset, terms.data), terms.devices, address)
         try:
-            yield backend
+            with heeding(backend.notice):
+                yield backend
         finally:
             backend.close()
 

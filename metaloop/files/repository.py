@@ -44,8 +44,8 @@ class Repository:
         self.path = path
 
     def create(self, first: Change) -> None:
-        """Make the repository with its first commit, unless it is there."""
-        if (self.path / ".git").exists():
+        """Make the repository with its first commit, unless both are there."""
+        if (self.path / ".git").exists() and self._tip(f"refs/heads/{first.branch}"):
             return
         self.path.mkdir(parents=True, exist_ok=True)
         self._git("init", "--quiet", "--initial-branch", first.branch, ".")

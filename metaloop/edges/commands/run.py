@@ -11,7 +11,7 @@ import msgspec
 from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options
 from metaloop.edges.commands.thinking_options import models_by_organization, thinking_options
 from metaloop.files.org_file import read_organization, with_model
-from metaloop.files.run_folder import RunFolder
+from metaloop.files.run_folder import RunFolder, held
 from metaloop.vocabulary.errors import BackendError
 
 
@@ -76,13 +76,14 @@ def carry_out(folder: RunFolder, address: str | None, as_json: bool, track: bool
 
     progress = Progress()
     progress.say(f"run folder: {folder.path} (if interrupted: metaloop resume {folder.path})")
-    tracker = start_tracker(folder.path) if track else None
-    try:
-        with session.open_backend(folder.read_terms(), address, progress) as backend:
-            session.execute(folder, backend, progress)
-        results = session.conclude(folder)
-    finally:
-        problem = finish_tracker(tracker, timeout=60.0) if tracker else None
+    with held(folder.path):
+        tracker = start_tracker(folder.path) if track else None
+        try:
+            with session.open_backend(folder.read_terms(), address, progress) as backend:
+                session.execute(folder, backend, progress)
+            results = session.conclude(folder)
+        finally:
+            problem = finish_tracker(tracker, timeout=60.0) if tracker else None
     if problem:
         progress.say(f"MLflow has not got everything: {problem}")
     show_results(folder, results, as_json)
