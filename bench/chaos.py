@@ -8,9 +8,7 @@ process of a kind that is, and what it is doing just then, is up to the machine.
 from __future__ import annotations
 
 import argparse
-import os
 import random
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -61,8 +59,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs") / f"chaos-{time.strftime('%Y%m%d-%H%M%S')}")
     parser.add_argument("--docs", type=Path, default=None, help="document whose table of kills is written anew")
     given = parser.parse_args()
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     kills, verdict = cause(given.kills, given.seed, given.out, ORGANIZATIONS, given.gpu_hours, print)
     text = table(kills, verdict)
     print(text)

@@ -6,7 +6,12 @@ import os
 from types import TracebackType
 from typing import Any
 
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+TERMS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    # A node that gets no core for a while must not be taken for a dead one: these kills are ours.
+    "RAY_health_check_timeout_ms": "60000",
+}
 
 
 class LocalCluster:
@@ -17,7 +22,7 @@ class LocalCluster:
         self._cluster: Any = None
 
     def __enter__(self) -> LocalCluster:
-        os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+        os.environ.update({name: value for name, value in TERMS.items() if name not in os.environ})
         from ray.cluster_utils import Cluster
 
         self._cluster = Cluster(

@@ -68,9 +68,9 @@ class ChaoticRun:
 
     def suffer(self, aim: Aim, number: int, at_s: float) -> Kill:
         """Do harm, and see what comes of it."""
-        before, results, phase = self._events(), self._results(), self._phase()
+        before, phase = self._events(), self._phase()
         self._deeds[aim.kind](aim.which)
-        hit = time.monotonic()
+        hit, results = time.monotonic(), self._results()
         self._wait(lambda: self._results() > results or self._driver.poll() is not None, "a result after the harm")
         back = time.monotonic() - hit if self._results() > results else None
         return Kill(number, at_s, aim.kind, phase, self._outcome(before, phase), back)

@@ -22,6 +22,9 @@ from metaloop.execution.trainer import TrainerSpec, describe
 from metaloop.vocabulary.errors import BackendError
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 
+MOST_STARTS = 3
+"""A process that dies this often before it is up dies of itself, and not of its node."""
+
 
 class RayBackend:
     """``devices`` trainer actors on a local Ray (``address`` None) or a running cluster.
@@ -68,9 +71,9 @@ class RayBackend:
         self.devices = tuple(f"{prefix}-{i}" for i in range(devices))
         share = placement.resources(self._gpu)
         self._reservation = self._ray.util.placement_group([share] * devices, strategy="PACK")
-        self._await([self._reservation.ready()], "reserved devices")
+        self._come_up({"": self._reservation.ready()}, lambda _: self._reservation.ready(), "reserved devices")
         self._trainers = Trainers(self._ray, spec, self._gpu, placement, self._reservation)
-        self._await(self._trainers.start(self.devices), "trainers")
+        self._come_up(self._trainers.start(self.devices), self._trainers.restart, "trainers")
 
     def close(self) -> None:
         """End the processes and give the devices back; the backend that started Ray ends it."""
@@ -82,13 +85,29 @@ class RayBackend:
         if self._reservation is not None:
             self._ray.util.remove_placement_group(self._reservation)
 
-    def _await(self, refs: list[Any], what: str) -> None:
-        try:
-            self._ray.get(refs, timeout=START_S)
-        except self._ray.exceptions.GetTimeoutError:
-            raise BackendError(f"the {what} did not start within {START_S:.0f} s. Is the cluster full?") from None
-        except self._ray.exceptions.RayError as error:
-            raise BackendError(f"the {what} could not start: {last_line(error)}") from None
+    def _come_up(self, refs: dict[str, Any], again: Callable[[str], Any], what: str) -> None:
+        """Wait until processes are up. One that dies meanwhile, or had died unnoticed while it had nothing to do, is
+        started again: its node may have gone.
+
+        Raises:
+            BackendError
+        """
+        reason = ""
+        for _ in range(MOST_STARTS):
+            dead: dict[str, Any] = {}
+            for name, ref in refs.items():
+                try:
+                    self._ray.get(ref, timeout=START_S)
+                except self._ray.exceptions.GetTimeoutError:
+                    raise BackendError(
+                        f"the {what} did not start within {START_S:.0f} s. Is the cluster full?"
+                    ) from None
+                except self._ray.exceptions.RayError as error:
+                    dead[name], reason = again(name), last_line(error)
+            if not dead:
+                return
+            refs = dead
+        raise BackendError(f"the {what} could not start: {reason}")
 
     def host(self, hosting: Hosting) -> None:
         """Run until the controller has ended; processes that die are replaced, and the controller is told.
@@ -96,7 +115,7 @@ class RayBackend:
         Raises:
             Preempted, BackendError: the run can be taken up again.
         """
-        self._await(self._roles.assign(hosting), "role actors")
+        self._come_up(self._roles.assign(hosting), self._roles.revive, "role actors")
         HostLoop(self._ray, self._trainers, self._roles, hosting, self.notice, in_order=self._in_order).run()
 
     def train_all(self, requests: Sequence[TrainingRequest], on_result: Callable[[int, TrainingResult], None]) -> None:

@@ -21,13 +21,13 @@ class Roles:
         self._index: dict[str, int] = {}
         self.actors: list[Any] = []
 
-    def assign(self, hosting: Hosting) -> list[Any]:
-        """Make every member of an org run someone's part; returns what to wait for."""
+    def assign(self, hosting: Hosting) -> dict[str, Any]:
+        """Make every member of an org run someone's part; returns what to wait for, by member."""
         self._hosting = hosting
         self._index = {member.name: index for index, member in enumerate(hosting.members)}
         while len(self.actors) < len(hosting.members):
             self.actors.append(self._new())
-        return [self._assign(name) for name in self._index]
+        return {name: self._assign(name) for name in self._index}
 
     def of(self, member: str) -> Any:
         return self.actors[self._index[member]]

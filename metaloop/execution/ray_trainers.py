@@ -39,10 +39,10 @@ class Trainers:
         self._order: list[str] = []
         self.of: dict[str, Any] = {}
 
-    def start(self, devices: Sequence[str]) -> list[Any]:
-        """Start them all; returns what to wait for."""
+    def start(self, devices: Sequence[str]) -> dict[str, Any]:
+        """Start them all; returns what to wait for, by device."""
         self._order = list(devices)
-        return [self.restart(device) for device in devices]
+        return {device: self.restart(device) for device in devices}
 
     def restart(self, device: str) -> Any:
         """A new process for the device; returns what to wait for."""

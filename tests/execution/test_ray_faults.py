@@ -154,6 +154,15 @@ def test_a_stopped_trainer_does_not_hold_up_the_harness(backend: RayBackend) -> 
     assert {result.state for result in results.values()} == {"ok"}
 
 
+def test_processes_that_die_between_org_runs_are_replaced_by_the_next_one(backend: RayBackend, tmp_path: Path) -> None:
+    host(backend, OrgRunFolder(tmp_path / "first"), 2.0)
+    for process in [*family(os.getpid(), ROLE), *family(os.getpid(), TRAINER)]:
+        send(process, signal.SIGKILL)
+    folder = OrgRunFolder(tmp_path / "second")
+    check(folder, host(backend, folder, 30.0))
+    assert count(folder, ev.Finished) >= 1
+
+
 def test_notice_lets_trainings_end_and_leaves_a_run_to_take_up(backend: RayBackend, tmp_path: Path) -> None:
     folder = OrgRunFolder(tmp_path / "run")
 
