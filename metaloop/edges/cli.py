@@ -21,6 +21,10 @@ COMMANDS = MappingProxyType(
         "run": ("metaloop.edges.commands.run:run_command", "Run organizations on real training, and measure them."),
         "resume": ("metaloop.edges.commands.resume:resume_command", "Go on with an interrupted run or evolution."),
         "compare": ("metaloop.edges.commands.compare:compare_command", "Leaderboard of finished runs, with intervals."),
+        "transfer": (
+            "metaloop.edges.commands.transfer:transfer_command",
+            "Does what was found small hold at the next size?",
+        ),
         "report": ("metaloop.edges.commands.report:report_command", "Write a run's HTML report."),
         "evolve": (
             "metaloop.edges.commands.evolve:evolve_command",
