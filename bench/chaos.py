@@ -20,7 +20,7 @@ from bench.chaotic.cluster import LocalCluster
 from bench.chaotic.kills import Kill, aims
 from bench.chaotic.run import ChaoticRun
 from bench.chaotic.verdict import Verdict, table, verdict_on
-from metaloop.files.run_folder import append_line
+from metaloop.files.run_folder import append_line, read_lines
 
 ROOT = Path(__file__).resolve().parent.parent
 ORGANIZATIONS = ("solo-greedy", "daily-standup", "careful-lab")
@@ -58,8 +58,13 @@ def main() -> None:
     parser.add_argument("--gpu-hours", type=float, default=0.03, help="of each org run")
     parser.add_argument("--out", type=Path, default=Path("runs") / f"chaos-{time.strftime('%Y%m%d-%H%M%S')}")
     parser.add_argument("--docs", type=Path, default=None, help="document whose table of kills is written anew")
+    parser.add_argument("--judge", action="store_true", help="only judge what lies in --out")
     given = parser.parse_args()
-    kills, verdict = cause(given.kills, given.seed, given.out, ORGANIZATIONS, given.gpu_hours, print)
+    if given.judge:
+        kills = read_lines(given.out / "kills.jsonl", Kill)
+        verdict = verdict_on(sorted(path.parent for path in given.out.glob("run-*/run.json")))
+    else:
+        kills, verdict = cause(given.kills, given.seed, given.out, ORGANIZATIONS, given.gpu_hours, print)
     text = table(kills, verdict)
     print(text)
     if given.docs:

@@ -18,6 +18,10 @@ from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.records import canonical
 from tests import invariant_checks as checks
 
+COUNTED = (
+    "org_runs", "finished", "finished_twice", "lost", "lost_attempts", "members_died", "taken_up", "reruns",
+)  # fmt: skip
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """Counts over all org runs, and what was found broken."""
@@ -26,6 +30,9 @@ class Verdict(msgspec.Struct, frozen=True):
     finished: int
     finished_twice: int
     lost: int
+    lost_attempts: int
+    members_died: int
+    taken_up: int
     reruns: int
     confirmations: int
     confirmed_twice: int
@@ -38,8 +45,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def verdict_on(folders: Iterable[Path]) -> Verdict:
     """Judge every org run of every run folder."""
-    org_runs = finished = twice = lost = reruns = 0
-    confirmations: list[tuple[str, str, int]] = []
+    count: Counter[str] = Counter()
+    confirmed: Counter[tuple[str, int, str, str, int]] = Counter()
     broken: list[str] = []
     for path in folders:
         folder = RunFolder(path)
@@ -48,18 +55,33 @@ def verdict_on(folders: Iterable[Path]) -> Verdict:
             for seed in terms.org_run_seeds:
                 place = folder.org_run(name, seed)
                 events = journal.read(place.journal)
-                org_runs += 1
-                ids = Counter(e.experiment for e in events if isinstance(e, ev.Finished))
-                finished += ids.total()
-                twice += ids.total() - len(ids) + _trained_twice(events)
-                dropped = {e.experiment for e in events if isinstance(e, ev.Dropped)}
-                queued = {e.experiment.id for e in events if isinstance(e, ev.Queued)}
-                lost += len(queued - set(ids) - dropped)
-                reruns += sum(isinstance(e, ev.Started) and e.attempt > 1 for e in events)
-                confirmations += [(str(path / str(seed)), c.commit + name, c.pair) for c in _confirmed(place)]
+                count += _counts(events)
+                confirmed.update((str(path), seed, name, c.commit, c.pair) for c in _confirmed(place))
                 broken += _broken(folder, name, events)
-    copies = len(confirmations) - len(set(confirmations))
-    return Verdict(org_runs, finished, twice, lost, reruns, len(confirmations), copies, tuple(broken))
+    return Verdict(
+        **{field: count[field] for field in COUNTED},
+        confirmations=confirmed.total(),
+        confirmed_twice=confirmed.total() - len(confirmed),
+        broken=tuple(broken),
+    )
+
+
+def _counts(events: Sequence[ev.Event]) -> Counter[str]:
+    """One org run's part of the verdict, in its field names."""
+    ids = Counter(e.experiment for e in events if isinstance(e, ev.Finished))
+    dropped = {e.experiment for e in events if isinstance(e, ev.Dropped)}
+    queued = {e.experiment.id for e in events if isinstance(e, ev.Queued)}
+    found = {
+        "org_runs": 1,
+        "finished": ids.total(),
+        "finished_twice": ids.total() - len(ids) + _trained_twice(events),
+        "lost": len(queued - set(ids) - dropped),
+        "lost_attempts": sum(isinstance(e, ev.Lost) for e in events),
+        "members_died": sum(isinstance(e, ev.ActorDied) for e in events),
+        "taken_up": sum(isinstance(e, ev.Interrupted) for e in events),
+        "reruns": sum(isinstance(e, ev.Started) and e.attempt > 1 for e in events),
+    }
+    return Counter(found)
 
 
 def _confirmed(place: OrgRunFolder) -> list[Confirmation]:
@@ -103,7 +125,9 @@ def table(kills: Sequence[Kill], verdict: Verdict) -> str:
         f"{len(kills)} kills over {verdict.org_runs} org runs with {verdict.finished} finished trainings and "
         f"{verdict.confirmations} confirmations: **{verdict.finished_twice} finished trainings paid twice, "
         f"{verdict.lost} lost, {verdict.confirmed_twice} confirmations twice, {len(verdict.broken)} invariants "
-        f"broken**; {verdict.reruns} attempts were reruns.",
+        f"broken.** On the way {verdict.lost_attempts} attempts were lost, of which {verdict.reruns} were started "
+        f"again and the rest dropped with a spent budget; org runs were taken up again {verdict.taken_up} times, and "
+        f"members were born again {verdict.members_died} times.",
         "",
         *[f"- {line}" for line in verdict.broken],
         "| kind | what is done | kills | next result after, median (most) |",
@@ -115,7 +139,7 @@ def table(kills: Sequence[Kill], verdict: Verdict) -> str:
         lines.append(f"| {kind} | {what} | {sum(k.kind == kind for k in kills)} | {times} |")
     lines += [
         "",
-        "| # | at | kind | while | what came of it | next result after |",
+        "| # | at | kind | while | in the journal by the next result | next result after |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for k in kills:

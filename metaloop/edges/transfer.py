@@ -9,6 +9,7 @@ import msgspec
 from metaloop.actors.state import replay
 from metaloop.edges import session
 from metaloop.edges.progress import Progress
+from metaloop.execution.org_run import has_ended
 from metaloop.files import journal
 from metaloop.files.run_folder import Confirmation, OrgRunFolder, RunFolder, RunTerms, read_json, read_lines, write_json
 from metaloop.meta.confirmation import Confirmer, trunk_history
@@ -40,9 +41,11 @@ def terms_of(source: RunFolder, preset: str, changed: dict[str, object]) -> Tran
     """The source's terms at ``preset``; of ``changed``, what is ``None`` stays.
 
     Raises:
-        UsageError: the source's changes mean nothing at another preset.
+        UsageError: the source's changes mean nothing at another preset, or may not be its last.
     """
     small = source.read_terms()
+    if not all(has_ended(source.org_run(n, s)) for n in small.organizations for s in small.org_run_seeds):
+        raise UsageError(f"{source.path} is not finished. End it with `metaloop resume {source.path}`.")
     if small.trainer not in REAL_TRAINERS:
         raise UsageError(
             f"{source.path} was run with --trainer {small.trainer}, which has one size only. Transfer a run of "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,16 @@ def test_a_trunk_is_trained_again_and_nothing_twice(run: Path) -> None:
     assert file.read_bytes() == first
     assert json.loads(again.stdout) == json.loads(done.stdout)
     assert (out / "transfer.md").read_text().startswith("## solo-greedy, seed 0: cpu-tiny to cpu-micro")
+
+
+def test_a_run_that_has_not_ended_is_ended_first(run: Path, tmp_path: Path) -> None:
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(run, unfinished)
+    journal = RunFolder(unfinished).org_run("solo-greedy", 0).journal
+    journal.write_bytes(b"\n".join(journal.read_bytes().split(b"\n")[:-2]) + b"\n")
+    done = metaloop("transfer", str(unfinished), "--to", "cpu-micro")
+    assert done.returncode == 2
+    assert done.stderr == f"metaloop: {unfinished} is not finished. End it with `metaloop resume {unfinished}`.\n"
 
 
 @pytest.mark.parametrize(
