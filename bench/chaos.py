@@ -40,7 +40,7 @@ def cause(
         while len(done) < kills:
             folders.append(out / f"run-{len(folders)}")
             run = ChaoticRun(cluster, folders[-1], organizations, seed + len(folders), gpu_hours)
-            while not run.over(wait_s=rng.uniform(3.0, 12.0)):
+            while not run.over(wait_s=rng.uniform(2.0, 8.0)):
                 if len(done) == kills:
                     continue
                 kill = run.suffer(todo[len(done)], len(done) + 1, time.monotonic() - began)

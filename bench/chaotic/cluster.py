@@ -11,7 +11,6 @@ TERMS = {
     "RAY_worker_niceness": "0",
     # A node that gets no core for a while must not be taken for a dead one: these kills are ours.
     "RAY_health_check_timeout_ms": "60000",
-    "RAY_raylet_start_wait_time_s": "180",
 }
 
 

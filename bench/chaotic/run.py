@@ -23,8 +23,8 @@ from tests.processes import ROLE, TRAINER, family, send
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESET = "cpu-micro"
-BACK_WITHIN_S = 120.0
-"""How long a run may take to bring a result again; a loaded machine takes half a minute to start a driver."""
+BACK_WITHIN_S = 300.0
+"""How long a run may take to bring a result again; a loaded machine takes a minute to start a driver."""
 PAUSE_S = 1.0
 
 
@@ -41,7 +41,7 @@ class ChaoticRun:
             "trainer stopped": self._stop_trainer,
             "trainer paused": self._pause_trainer,
             "member killed": lambda which: self._hit(ROLE, which, signal.SIGKILL),
-            "member stopped": lambda which: self._hit(ROLE, which, signal.SIGSTOP),
+            "member stopped": self._stop_member,
             "driver killed": self._kill_driver,
             "driver paused": self._pause_driver,
             "driver preempted": self._preempt_driver,
@@ -90,6 +90,10 @@ class ChaoticRun:
         time.sleep(lease_s(LONGEST_S[PRESET]) + 5 * PAUSE_S)
         if victim is not None:
             send(victim, signal.SIGCONT)
+
+    def _stop_member(self, which: int) -> None:
+        self._hit(ROLE, which, signal.SIGSTOP)
+        time.sleep(lease_s(LONGEST_S[PRESET]) + 5 * PAUSE_S)
 
     def _pause_trainer(self, which: int) -> None:
         victim = self._hit(TRAINER, which, signal.SIGSTOP)

@@ -129,8 +129,6 @@ def _start_ray(address: str | None) -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # Ray starts workers at niceness 15: any other process would then slow the trainings that are being measured.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    # A machine whose cores are all training takes its time to start a node.
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", str(int(START_S)))
     import ray
     import ray.util.scheduling_strategies
 
@@ -142,6 +140,6 @@ def _start_ray(address: str | None) -> Any:
     try:
         with contextlib.suppress(RuntimeWarning):
             ray.init(**options)
-    except Exception as error:  # Ray raises plain ones, too: for a node that does not come up in time
+    except Exception as error:  # Ray raises plain ones, too, for a node that does not come up in 30 s
         raise BackendError(f"Ray could not be reached or started: {last_line(error)}") from None
     return ray

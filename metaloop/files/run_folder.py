@@ -80,6 +80,11 @@ class RunTerms(msgspec.Struct, frozen=True):
     lessons: tuple[Lesson, ...] = ()
     """What earlier org runs found, for organizations that want to know."""
 
+    devices_per_gpu: int = 1
+    """Devices that share one GPU."""
+    max_gpu_hours: float = 0.0
+    """The most that all org runs and confirmations together may take; 0: no limit."""
+
     @property
     def thinkers(self) -> Thinkers:
         """Who may decide for members."""

@@ -31,6 +31,12 @@ from metaloop.vocabulary.errors import BackendError
     default=None,
     help="What earlier org runs found (see `metaloop lessons gather`), for organizations with `lessons: true`.",
 )
+@click.option(
+    "--max-gpu-hours",
+    type=click.FloatRange(0.0),
+    default=0.0,
+    help="The most that all org runs and confirmations together may take [default: no limit].",
+)
 def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     """Run organizations (folders with an ORG.md), confirm what they found, and compare them.
 
@@ -57,7 +63,7 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
         "sources": sources_for(files, options["sources"]),
         "lessons": lessons_for(files, options["lessons"], target),
     }
-    terms = msgspec.structs.replace(terms, **outside)
+    terms = msgspec.structs.replace(terms, **outside, max_gpu_hours=options["max_gpu_hours"])
     check_thinking([session.check_runnable(file, target, terms.thinkers.names) for file in files], terms)
     folder = session.create(options["out"] or default_out("run"), terms, folders, models)
     try:

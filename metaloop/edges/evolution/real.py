@@ -14,6 +14,7 @@ from metaloop.edges.evolution.stage import Stages, prepare
 from metaloop.edges.progress import Progress
 from metaloop.edges.stopping import heeding
 from metaloop.execution.backend import Backend
+from metaloop.execution.placement import Placement
 from metaloop.execution.trainer import TrainerSpec
 from metaloop.files.org_record import OrgFile
 from metaloop.files.run_folder import RunTerms
@@ -132,12 +133,13 @@ class RealMeasure:
         terms = next(terms for terms, _ in self._stages.values())
         spec = TrainerSpec(terms.trainer, terms.preset, terms.data)
         self._held.enter_context(redirect_stdout(sys.stderr))
-        first = RayBackend(spec, terms.devices, self._address)
+        placement = Placement(gpus=1 / terms.devices_per_gpu)
+        first = RayBackend(spec, terms.devices, self._address, placement=placement)
         self._held.callback(first.close)
         self._held.enter_context(heeding(first.notice))
         self._backends.append(first)
         for _ in range(self._lanes - 1):
-            other = RayBackend(spec, terms.devices, self._address, beside=first)
+            other = RayBackend(spec, terms.devices, self._address, beside=first, placement=placement)
             self._held.callback(other.close)
             self._backends.append(other)
 
