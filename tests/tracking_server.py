@@ -33,6 +33,7 @@ class TrackingServer:
         store = ["--backend-store-uri", f"sqlite:///{self._place / 'server.db'}", "--artifacts-destination"]
         where = [str(self._place / "artifacts"), "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
         environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # four processes that nobody here needs
         environment.pop("MLFLOW_TRACKING_URI", None)
         with (self._place / "server.log").open("ab") as log:
             self._process = subprocess.Popen(

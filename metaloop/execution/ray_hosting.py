@@ -35,6 +35,9 @@ from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.errors import Preempted
 from metaloop.vocabulary.records import TrainingResult
 
+MANY = 8
+"""Calls under way from which on all answers that are there are taken at once."""
+
 
 @dataclass
 class _Call:
@@ -131,6 +134,9 @@ class HostLoop:
         timeout = max(0.0, due - now)
         refs = self._awaited()
         ready = self._ray.wait(refs, num_returns=1, timeout=timeout)[0] if refs else []
+        if ready and len(refs) > MANY:
+            # To look through hundreds of calls for each single answer would cost more than everything else.
+            ready = self._ray.wait(refs, num_returns=len(refs), timeout=0)[0]
         if not refs:
             self._clock.sleep(timeout)
         messages = [message for ref in ready for message in self._answer(ref)]
