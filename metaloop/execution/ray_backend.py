@@ -58,8 +58,9 @@ class RayBackend:
         self._beside = beside
         self._reservation: Any = None
         self._ray: Any = beside._ray if beside else _start_ray(address)
-        self._roles = Roles(self._ray)
         self._gpu = bool(self._ray.cluster_resources().get("GPU"))
+        self._roles = Roles(self._ray)
+        self._trainers = Trainers(self._ray, spec, self._gpu, placement)
         resource = "GPU" if self._gpu else "CPU"
         available = placement.most_devices(self._ray.cluster_resources())
         if devices > available:
@@ -72,8 +73,7 @@ class RayBackend:
         share = placement.resources(self._gpu)
         self._reservation = self._ray.util.placement_group([share] * devices, strategy="PACK")
         self._come_up({"": self._reservation.ready()}, lambda _: self._reservation.ready(), "reserved devices")
-        self._trainers = Trainers(self._ray, spec, self._gpu, placement, self._reservation)
-        self._come_up(self._trainers.start(self.devices), self._trainers.restart, "trainers")
+        self._come_up(self._trainers.start(self.devices, self._reservation), self._trainers.restart, "trainers")
 
     def close(self) -> None:
         """End the processes and give the devices back; the backend that started Ray ends it."""
@@ -115,6 +115,8 @@ class RayBackend:
         Raises:
             Preempted, BackendError: the run can be taken up again.
         """
+        ready = {device: self._trainers.ready(device) for device in self.devices}
+        self._come_up(ready, self._trainers.restart, "trainers")
         self._come_up(self._roles.assign(hosting), self._roles.revive, "role actors")
         HostLoop(self._ray, self._trainers, self._roles, hosting, self.notice, in_order=self._in_order).run()
 

@@ -198,8 +198,13 @@ class HostLoop:
 
     def _kill_silent(self, now: float) -> None:
         """Who trains far beyond any honest duration, or has let its lease run out, is killed: its call then fails."""
+        coming = {c.who for c in self._calls.values() if c.kind == "assigned"}
         working = {f"{c.kind} {c.who}": c for c in self._calls.values() if c.command is not None}
-        actors = {name: self._actor(call) for name, call in working.items() if now - call.since > QUIET_S}
+        actors = {
+            name: self._actor(call)
+            for name, call in working.items()
+            if now - call.since > QUIET_S and call.who not in coming
+        }
         hung = [n for n, c in working.items() if c.kind == "train" and now - c.since > self._hosting.longest_s]
         for name in {*self._heartbeats.look(actors), *hung}:
             self._ray.kill(self._actor(working[name]))

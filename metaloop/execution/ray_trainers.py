@@ -30,18 +30,18 @@ START_S = 180.0
 class Trainers:
     """One warm trainer process for each device; who dies is replaced on the same reservation."""
 
-    def __init__(self, ray: Any, spec: TrainerSpec, gpu: bool, placement: Placement, reservation: Any) -> None:
+    def __init__(self, ray: Any, spec: TrainerSpec, gpu: bool, placement: Placement) -> None:
         self._ray = ray
         self._spec = msgspec.json.encode(spec)
         self._gpu = gpu
         self._placement = placement
-        self._reservation = reservation
+        self._reservation: Any = None
         self._order: list[str] = []
         self.of: dict[str, Any] = {}
 
-    def start(self, devices: Sequence[str]) -> dict[str, Any]:
-        """Start them all; returns what to wait for, by device."""
-        self._order = list(devices)
+    def start(self, devices: Sequence[str], reservation: Any) -> dict[str, Any]:
+        """Start them all on a placement group with a bundle for each; returns what to wait for, by device."""
+        self._order, self._reservation = list(devices), reservation
         return {device: self.restart(device) for device in devices}
 
     def restart(self, device: str) -> Any:
@@ -59,6 +59,10 @@ class Trainers:
             concurrency_groups={HEALTH: 1},
         )(TrainerProcess)
         self.of[device] = actor.remote(self._spec, self._gpu)
+        return self.ready(device)
+
+    def ready(self, device: str) -> Any:
+        """What to wait for until the device's process is warm: at once, if it is, an error, if it has died."""
         return self.of[device].ready.remote()
 
     def train(self, device: str, request: TrainingRequest) -> Any:
@@ -117,7 +121,9 @@ class Trainings:
             BackendError: no device comes back.
         """
         self._waiting = [(index, 1) for index in range(len(requests))][::-1]
-        self._idle = list(self._trainers.of)
+        # Whoever has nothing to do may have died unnoticed, or still be coming up.
+        now = self._clock.now()
+        self._calls = {self._trainers.ready(device): _Call(device, -1, 0, now) for device in self._trainers.of}
         next_look, noticed = POLL_S, None
         while self._waiting or any(call.attempt for call in self._calls.values()):
             if not self._notice.given:
