@@ -22,6 +22,7 @@ from statistics import fmean
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import msgspec
+import psutil
 
 from metaloop.execution.org_run import OrgRunTerms, run_org
 from metaloop.execution.placement import Placement
@@ -32,6 +33,7 @@ from metaloop.files.org_file import load_organization
 from metaloop.files.run_folder import OrgRunFolder
 from metaloop.meta.statistics import t_interval
 from metaloop.vocabulary import events as ev
+from tests.processes import TRAINER, family
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEC = TrainerSpec("surrogate", "cpu-tiny", "stdlib", pace=0.0)
@@ -57,41 +59,38 @@ def ours(backend: RayBackend, organization: str, seconds: float, seed: int) -> T
     return Turn(len(finished) / finished[-1].t, 1000 * cpu / len(finished))
 
 
-class Idler:
-    """Does nothing when it is told to."""
-
-    def train(self, request: bytes) -> bytes:
-        return request
-
-
-def bare(backend: RayBackend, idlers: list[object], seconds: float) -> Turn:
-    """The plainest loop: whoever is done gets the next call."""
-    ray = backend._ray
-    request = b"x" * 300
+def bare(backend: RayBackend, seconds: float) -> Turn:
+    """The plainest loop, on the same processes: whoever has answered gets the next call."""
+    ray, trainers = backend._ray, list(backend._trainers.of.values())
     cpu, began, done = time.process_time(), time.monotonic(), 0
-    under_way = {idler.train.remote(request): idler for idler in idlers}  # type: ignore[attr-defined]
+    under_way = {trainer.alive.remote(): trainer for trainer in trainers}
     while time.monotonic() - began < seconds:
         ref = ray.wait(list(under_way), num_returns=1)[0][0]
-        idler = under_way.pop(ref)
+        trainer = under_way.pop(ref)
         ray.get(ref)
         done += 1
-        under_way[idler.train.remote(request)] = idler  # type: ignore[attr-defined]
+        under_way[trainer.alive.remote()] = trainer
     took, cpu = time.monotonic() - began, time.process_time() - cpu
     ray.get(list(under_way))
     return Turn(done / took, 1000 * cpu / done)
 
 
-def compare(actors: int, given: argparse.Namespace) -> None:
-    """Both sides in turns, and what came of it."""
-    share = Placement(cpus=min(1.0, (os.cpu_count() or 1) / (2 * actors)))
+def memory_of_one() -> float:
+    """Bytes that one trainer process has to itself."""
+    sizes = [process.memory_full_info().uss for process in family(os.getpid(), TRAINER)]
+    return fmean(sizes)
+
+
+def compare(actors: int, given: argparse.Namespace) -> float:
+    """Both sides in turns, and what came of it; returns bytes for each trainer."""
+    share = Placement(cpus=min(1.0, (os.cpu_count() or 1) / actors))
     backend = RayBackend(SPEC, actors, placement=share)
     try:
-        cls = backend._ray.remote(num_cpus=share.cpus)(Idler)
-        idlers = [cls.remote() for _ in range(actors)]
-        bare(backend, idlers, 2.0)
+        bare(backend, 2.0)
+        size = memory_of_one()
         turns = []
         for seed in range(given.turns):
-            pair = (ours(backend, given.organization, given.seconds, seed), bare(backend, idlers, given.seconds))
+            pair = (ours(backend, given.organization, given.seconds, seed), bare(backend, given.seconds))
             turns.append(pair)
         if given.profile:
             profile(backend, given)
@@ -104,6 +103,7 @@ def compare(actors: int, given: argparse.Namespace) -> None:
         f"{show(ratio, 2)} | {show(cost, 2)} | {fmean(p.driver_ms for _, p in turns):.2f} | {len(turns)} |",
         flush=True,
     )
+    return size
 
 
 def show(estimate: object, digits: int) -> str:
@@ -128,8 +128,13 @@ def main() -> None:
     given = parser.parse_args()
     print("| actors | ours, experiments/s | bare, calls/s | ours/bare | driver ms an experiment | bare ms a call | n |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
+    each = 0.0
     for actors in given.actors:
-        compare(actors, given)
+        needed, free = actors * each, psutil.virtual_memory().available
+        if needed > 0.8 * free:
+            print(f"| {actors} | not run: it needs {needed / 1e9:.0f} GB of memory, {free / 1e9:.0f} are free |")
+            continue
+        each = compare(actors, given)
 
 
 if __name__ == "__main__":
