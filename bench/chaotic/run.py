@@ -26,6 +26,8 @@ PRESET = "cpu-micro"
 BACK_WITHIN_S = 300.0
 """How long a run may take to bring a result again; a loaded machine takes a minute to start a driver."""
 PAUSE_S = 1.0
+PAST_LEASE_S = 2 * lease_s(LONGEST_S[PRESET]) + 5.0
+"""Twice the lease: it is counted in looks, which a driver on a busy machine takes less often than it would."""
 
 
 class ChaoticRun:
@@ -87,13 +89,13 @@ class ChaoticRun:
 
     def _stop_trainer(self, which: int) -> None:
         victim = self._hit(TRAINER, which, signal.SIGSTOP)
-        time.sleep(lease_s(LONGEST_S[PRESET]) + 5 * PAUSE_S)
+        time.sleep(PAST_LEASE_S)
         if victim is not None:
             send(victim, signal.SIGCONT)
 
     def _stop_member(self, which: int) -> None:
         self._hit(ROLE, which, signal.SIGSTOP)
-        time.sleep(lease_s(LONGEST_S[PRESET]) + 5 * PAUSE_S)
+        time.sleep(PAST_LEASE_S)
 
     def _pause_trainer(self, which: int) -> None:
         victim = self._hit(TRAINER, which, signal.SIGSTOP)
