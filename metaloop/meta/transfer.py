@@ -7,7 +7,6 @@ in, at both sizes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -17,7 +16,6 @@ from metaloop.meta.confirmed import Scores, confirm_merges, trunk_merges
 from metaloop.meta.results import ConfirmedMerge
 from metaloop.meta.statistics import t_interval
 from metaloop.vocabulary import events as ev
-from metaloop.vocabulary.intervals import Estimate
 from metaloop.vocabulary.records import Config
 from metaloop.vocabulary.seeds import derive
 
@@ -27,14 +25,22 @@ above: hurts; around zero without the effect that it had at the small size: fade
 would tell. Failed: no pair has both scores (it diverges, or does not fit)."""
 
 
+class Effect(msgspec.Struct, frozen=True):
+    """Mean and 95 % t interval over ``n`` pairs, in bpb; ``None`` where there are too few."""
+
+    mean: float | None
+    ci95: tuple[float, float] | None
+    n: int
+
+
 class TransferredChange(msgspec.Struct, frozen=True):
-    """One merged change at both sizes; effects in bpb, negative is better, ``None`` where nothing was measured."""
+    """One merged change at both sizes: commit minus parent, negative is better."""
 
     commit: str
     parent: str
     changes: Config
-    small: Estimate
-    large: Estimate
+    small: Effect
+    large: Effect
     fate: Fate
 
 
@@ -45,8 +51,8 @@ class Transfer(msgspec.Struct, frozen=True):
     seed: int
     small_preset: str
     large_preset: str
-    small_gain: Estimate
-    large_gain: Estimate
+    small_gain: Effect
+    large_gain: Effect
     changes: tuple[TransferredChange, ...]
     gpu_hours: float
     """Device time of the trainings at the larger size; those shared with another trunk count where they were made."""
@@ -57,7 +63,7 @@ def transfer_seed(seed: int, preset: str) -> int:
     return derive(seed, "transfer", preset)
 
 
-def fate_of(small: Estimate, large: Estimate) -> Fate:
+def fate_of(small: Effect, large: Effect) -> Fate:
     """See :data:`Fate`; with fewer than two pairs nothing can be said."""
     if large.n == 0:
         return "failed"
@@ -68,7 +74,7 @@ def fate_of(small: Estimate, large: Estimate) -> Fate:
         return "survives"
     if low > 0.0:
         return "hurts"
-    return "undecided" if small.n and low <= small.mean <= high else "fades"
+    return "undecided" if small.mean is not None and low <= small.mean <= high else "fades"
 
 
 def transferred(terms: tuple[str, int, str, str], events: Sequence[ev.Event], small: Scores, large: Scores) -> Transfer:
@@ -76,32 +82,33 @@ def transferred(terms: tuple[str, int, str, str], events: Sequence[ev.Event], sm
     larger one, ``small`` those of the run's own confirmation."""
     merges = trunk_merges(events)
     ends = (merges[0].parent, merges[-1].commit) if merges else (large.first or "", large.first or "")
-    changes = tuple(
-        _change(merge, _effect(small, merge), _effect(large, merge)) for merge in confirm_merges(events, large)
-    )
+    changes = tuple(_change(merge, small, large) for merge in confirm_merges(events, large))
     return Transfer(
         *terms,
-        small_gain=t_interval(list(small.differences(*ends).values())),
-        large_gain=t_interval(list(large.differences(*ends).values())),
+        small_gain=_over_pairs(small, *ends),
+        large_gain=_over_pairs(large, *ends),
         changes=changes,
         gpu_hours=large.seconds / 3600,
     )
 
 
-def _effect(scores: Scores, merge: ConfirmedMerge) -> Estimate:
-    return t_interval(list(scores.differences(merge.commit, merge.parent).values()))
+def _over_pairs(scores: Scores, left: str, right: str) -> Effect:
+    """Left minus right."""
+    estimate = t_interval(list(scores.differences(left, right).values()))
+    return Effect(estimate.mean if estimate.n else None, estimate.ci95, estimate.n)
 
 
-def _change(merge: ConfirmedMerge, small: Estimate, large: Estimate) -> TransferredChange:
-    return TransferredChange(merge.commit, merge.parent, merge.changes, small, large, fate_of(small, large))
+def _change(merge: ConfirmedMerge, small: Scores, large: Scores) -> TransferredChange:
+    before, after = (_over_pairs(scores, merge.commit, merge.parent) for scores in (small, large))
+    return TransferredChange(merge.commit, merge.parent, merge.changes, before, after, fate_of(before, after))
 
 
-def shown(estimate: Estimate) -> str:
+def shown(effect: Effect) -> str:
     """``-0.0123 [-0.0200, -0.0046]``, with what was not measured left out."""
-    if not estimate.n or math.isnan(estimate.mean):
+    if effect.mean is None:
         return "not measured"
-    interval = f" [{estimate.ci95[0]:+.4f}, {estimate.ci95[1]:+.4f}]" if estimate.ci95 else ""
-    return f"{estimate.mean:+.4f}{interval}"
+    interval = f" [{effect.ci95[0]:+.4f}, {effect.ci95[1]:+.4f}]" if effect.ci95 else ""
+    return f"{effect.mean:+.4f}{interval}"
 
 
 def markdown(transfers: Sequence[Transfer]) -> str:

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from metaloop.edges.schemas import schema_of
 from metaloop.files.run_folder import Confirmation, RunFolder, read_lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +42,9 @@ def test_a_trunk_is_trained_again_and_nothing_twice(run: Path) -> None:
     arguments = ("transfer", str(run), "--to", "cpu-micro", "--pairs", "2", "--json")
     done = metaloop(*arguments)
     assert done.returncode == 0, done.stderr
-    (trunk,) = json.loads(done.stdout)["trunks"]
+    printed = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(schema_of("transfer")).validate(printed)
+    (trunk,) = printed["trunks"]
     assert trunk["organization"] == "solo-greedy"
     assert (trunk["small_preset"], trunk["large_preset"]) == ("cpu-tiny", "cpu-micro")
     assert trunk["changes"]

@@ -9,31 +9,30 @@ import pytest
 from metaloop.files import journal
 from metaloop.files.run_folder import Confirmation, read_lines
 from metaloop.meta.confirmed import Scores, trunk_merges
-from metaloop.meta.transfer import fate_of, markdown, transfer_seed, transferred
-from metaloop.vocabulary.intervals import Estimate
+from metaloop.meta.transfer import Effect, fate_of, markdown, transfer_seed, transferred
 from metaloop.vocabulary.seeds import confirmation_seed
 from tests.meta.synthetic_run import PROFILES, write_run
 
-SMALL = Estimate(-0.02, (-0.03, -0.01), 4)
+SMALL = Effect(-0.02, (-0.03, -0.01), 4)
 
 
 @pytest.mark.parametrize(
     ("large", "fate"),
     [
-        (Estimate(-0.03, (-0.04, -0.02), 4), "survives"),
-        (Estimate(0.03, (0.02, 0.04), 4), "hurts"),
-        (Estimate(0.0, (-0.005, 0.005), 4), "fades"),
-        (Estimate(0.0, (-0.05, 0.05), 4), "undecided"),
-        (Estimate(-0.02, None, 1), "undecided"),
-        (Estimate(float("nan"), None, 0), "failed"),
+        (Effect(-0.03, (-0.04, -0.02), 4), "survives"),
+        (Effect(0.03, (0.02, 0.04), 4), "hurts"),
+        (Effect(0.0, (-0.005, 0.005), 4), "fades"),
+        (Effect(0.0, (-0.05, 0.05), 4), "undecided"),
+        (Effect(-0.02, None, 1), "undecided"),
+        (Effect(None, None, 0), "failed"),
     ],
 )
-def test_fates(large: Estimate, fate: str) -> None:
+def test_fates(large: Effect, fate: str) -> None:
     assert fate_of(SMALL, large) == fate
 
 
 def test_without_a_small_effect_an_interval_around_zero_fades() -> None:
-    assert fate_of(Estimate(float("nan"), None, 0), Estimate(0.0, (-0.05, 0.05), 4)) == "fades"
+    assert fate_of(Effect(None, None, 0), Effect(0.0, (-0.05, 0.05), 4)) == "fades"
 
 
 def test_seeds_are_fresh_at_every_size() -> None:
@@ -63,6 +62,7 @@ def test_each_change_is_compared_with_its_own_parent_on_the_same_pairs(tmp_path:
     assert found.changes[0].fate == "survives"
     assert {change.fate for change in found.changes[1:]} <= {"fades", "undecided"}
     assert found.large_gain.mean == 0.5
+    assert found.small_gain.mean is not None
     assert found.small_gain.mean > 0
     text = markdown([found])
     assert text.count("\n| `") == len(merges)
