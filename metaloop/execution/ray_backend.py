@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from metaloop.execution.backend import Hosting
+from metaloop.execution.heartbeats import HEALTH, lease_s
 from metaloop.execution.notice import Notice
 from metaloop.execution.placement import WHOLE, Placement
 from metaloop.execution.ray_hosting import HostLoop
@@ -109,12 +110,22 @@ class RayBackend:
             refs = dead
         raise BackendError(f"the {what} could not start: {reason}")
 
+    def _kill_silent(self) -> None:
+        """Who was stopped while it had nothing to do has missed no call yet: it is asked for a sign of life, once."""
+        actors = [*self._trainers.of.values(), *self._roles.actors]
+        pings = {actor.alive.options(concurrency_group=HEALTH).remote(): actor for actor in actors}
+        answered = set(self._ray.wait(list(pings), num_returns=len(pings), timeout=lease_s(self._longest_s))[0])
+        for ping, actor in pings.items():
+            if ping not in answered:
+                self._ray.kill(actor)
+
     def host(self, hosting: Hosting) -> None:
         """Run until the controller has ended; processes that die are replaced, and the controller is told.
 
         Raises:
             Preempted, BackendError: the run can be taken up again.
         """
+        self._kill_silent()
         ready = {device: self._trainers.ready(device) for device in self.devices}
         self._come_up(ready, self._trainers.restart, "trainers")
         self._come_up(self._roles.assign(hosting), self._roles.revive, "role actors")

@@ -84,11 +84,15 @@ def test_a_server_that_dies_and_comes_back_has_everything_and_slows_nothing(
         wait_until(lambda: results() >= 3, PATIENCE_S, "work to begin")
         server.kill()
         seen = results()
-        wait_until(lambda: results() >= seen + 3 or run.poll() is not None, PATIENCE_S, "work to go on without a server")
+        wait_until(
+            lambda: results() >= seen + 3 or run.poll() is not None, PATIENCE_S, "work to go on without a server"
+        )
         server.start()
         server.stop()
         seen = results()
-        wait_until(lambda: results() >= seen + 3 or run.poll() is not None, PATIENCE_S, "work to go on beside a hung server")
+        wait_until(
+            lambda: results() >= seen + 3 or run.poll() is not None, PATIENCE_S, "work to go on beside a hung server"
+        )
         time.sleep(1.0)
         server.go_on()
         _, errors = run.communicate(timeout=240)

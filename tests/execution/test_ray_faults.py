@@ -154,10 +154,13 @@ def test_a_stopped_trainer_does_not_hold_up_the_harness(backend: RayBackend) -> 
     assert {result.state for result in results.values()} == {"ok"}
 
 
-def test_processes_that_die_between_org_runs_are_replaced_by_the_next_one(backend: RayBackend, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_processes_that_die_or_stop_between_org_runs_are_replaced_by_the_next_one(
+    backend: RayBackend, tmp_path: Path, how: signal.Signals
+) -> None:
     host(backend, OrgRunFolder(tmp_path / "first"), 2.0)
     for process in [*family(os.getpid(), ROLE), *family(os.getpid(), TRAINER)]:
-        send(process, signal.SIGKILL)
+        send(process, how)
     folder = OrgRunFolder(tmp_path / "second")
     check(folder, host(backend, folder, 30.0))
     assert count(folder, ev.Finished) >= 1
