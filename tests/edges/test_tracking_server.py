@@ -1,5 +1,6 @@
 """An MLflow server that is killed, restarted and stopped in mid-run: the run goes on as if it were not there, and in
-the end everything is there. The server, the run and its trainings are real."""
+the end everything is there. Server, run and processes are real; trainings are surrogates that take their real time, and
+leave the machine to the others."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[TrackingServer]:
 
 def start(out: Path, uri: str) -> subprocess.Popen[str]:
     code = "from metaloop.edges.cli import main; main()"
-    terms = ["--preset", "cpu-micro", "--devices", "1", "--gpu-hours", "0.012", "--confirm-pairs", "2"]
+    terms = ["--trainer", "surrogate", "--devices", "1", "--gpu-hours", "0.014", "--confirm-pairs", "2"]
     line = [sys.executable, "-c", code, "run", str(ROOT / "orgs" / "solo-greedy"), *terms, "--out", str(out), "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": uri}
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
