@@ -124,11 +124,13 @@ def markdown(transfers: Sequence[Transfer]) -> str:
             f"({found.small_gain.n} pairs), {shown(found.large_gain)} at {found.large_preset} ({found.large_gain.n} "
             f"pairs); {found.gpu_hours:.4f} GPU-hours.",
             "",
-            f"| change | {found.small_preset}, bpb | {found.large_preset}, bpb | fate |",
-            "| --- | --- | --- | --- |",
+            f"| change | {found.small_preset}, bpb | {found.large_preset}, bpb | pairs | fate |",
+            "| --- | --- | --- | --- | --- |",
         ]
         for change in found.changes:
             what = ", ".join(f"`{name}` {value}" for name, value in sorted(change.changes.items())) or "none"
-            lines.append(f"| {what} | {shown(change.small)} | {shown(change.large)} | {change.fate} |")
+            lines.append(
+                f"| {what} | {shown(change.small)} | {shown(change.large)} | {change.large.n} | {change.fate} |"
+            )
         lines.append("")
     return "\n".join(lines)
