@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 TUNERS := .venv-tuners
 
-.PHONY: setup demo demo-local-model test lint unit bench-nanogpt bench-sandbox bench-sim bench-racing bench-lessons h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped
+.PHONY: setup demo demo-local-model test lint unit bench-nanogpt bench-sandbox bench-sim bench-racing bench-lessons h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped chaos bench-ray
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -47,6 +47,12 @@ bench-sandbox: setup ## What the sandbox and the outside evaluation cost a train
 
 faults: setup ## A thousand random fault configurations of the simulator: all invariants must hold in each
 	$(BIN)/python bench/faults.py --cases 1000
+
+chaos: setup ## Fifty random kills over real org runs on a cluster of several nodes; the table goes to docs/chaos.md
+	$(BIN)/python bench/chaos.py --kills 50 --docs docs/chaos.md
+
+bench-ray: setup ## Controller cost on Ray: zero-length trainings on 8, 64 and 256 trainer actors, beside a bare loop
+	$(BIN)/python bench/ray_throughput.py --actors 8 64 256
 
 mutations: setup ## Ten thousand mutations of every kind: each child must be valid and differ only where it was mutated
 	$(BIN)/python bench/mutations.py --each 10000

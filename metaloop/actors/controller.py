@@ -21,6 +21,7 @@ from metaloop.actors.messages import (
     Decided,
     DeviceLost,
     DeviceReady,
+    Drain,
     GiveBack,
     IdeaArrived,
     Message,
@@ -56,6 +57,7 @@ class Controller:
         self._integrator = Integrator(context)
         self._standup: StandUp | None = None
         self._led = True
+        self._draining = False
         self._rules: dict[type, Callable[[Any, float], None]] = {
             Decided: self._take_decision,
             ActorLost: self._take_death,
@@ -64,11 +66,17 @@ class Controller:
             DeviceReady: self._take_return,
             IdeaArrived: self._take_idea,
             Woken: self._wake,
+            Drain: self._drain,
         }
 
     @property
     def ended(self) -> bool:
         return self._run.state.ended
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing more will come of going on: it was told to drain, and nothing is in training."""
+        return self._draining and not self._run.state.running
 
     def start(self, terms: ev.RunStarted) -> list[Command]:
         """Begin a new org run at ``terms.t``."""
@@ -101,13 +109,16 @@ class Controller:
         if self._run.state.ended:
             return []
         self._rules[type(message)](message, now)
-        return self._go_on(now)
+        return [] if self._draining else self._go_on(now)
 
     def _take_decision(self, message: Decided, now: float) -> None:
         asked = self._run.asked.get(message.actor)
         if asked is not None and asked.ask == message.ask:
             self._run.answered(message.actor)
             self._decided(asked, message.decision, now)
+
+    def _drain(self, _message: Drain, _now: float) -> None:
+        self._draining = True
 
     def _take_death(self, message: ActorLost, now: float) -> None:
         """A death is news unless it names a question that is no longer open: that one has been asked again."""

@@ -69,7 +69,14 @@ class Woken(msgspec.Struct, frozen=True):
     """A timer that the controller set has run out."""
 
 
-Message = Decided | ActorLost | Trained | DeviceLost | DeviceReady | IdeaArrived | Woken
+class Drain(msgspec.Struct, frozen=True):
+    """This process will be stopped: nothing new is begun, what is under way may end.
+
+    Not journaled: what follows is what follows from any death, only that less is lost.
+    """
+
+
+Message = Decided | ActorLost | Trained | DeviceLost | DeviceReady | IdeaArrived | Woken | Drain
 
 
 class Ask(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from types import MappingProxyType
 import click
 
 from metaloop import __version__
-from metaloop.vocabulary.errors import MetaloopError
+from metaloop.vocabulary.errors import MetaloopError, Preempted
 
 COMMANDS = MappingProxyType(
     {
@@ -20,6 +21,10 @@ COMMANDS = MappingProxyType(
         "run": ("metaloop.edges.commands.run:run_command", "Run organizations on real training, and measure them."),
         "resume": ("metaloop.edges.commands.resume:resume_command", "Go on with an interrupted run or evolution."),
         "compare": ("metaloop.edges.commands.compare:compare_command", "Leaderboard of finished runs, with intervals."),
+        "transfer": (
+            "metaloop.edges.commands.transfer:transfer_command",
+            "Does what was found small hold at the next size?",
+        ),
         "report": ("metaloop.edges.commands.report:report_command", "Write a run's HTML report."),
         "evolve": (
             "metaloop.edges.commands.evolve:evolve_command",
@@ -114,6 +119,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except Preempted as notice:
+        click.echo(f"metaloop: {notice} What was finished is kept; `metaloop resume DIR` goes on.", err=True)
+        sys.exit(128 + signal.SIGTERM)
     except MetaloopError as error:
         click.echo(f"metaloop: {error}" if not hasattr(error, "path") else str(error), err=True)
         sys.exit(2)

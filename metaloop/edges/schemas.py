@@ -23,6 +23,7 @@ from metaloop.edges.commands.role import ShownRole
 from metaloop.edges.commands.scout import Sighting
 from metaloop.edges.evolution.results import EvolutionResults
 from metaloop.edges.leaderboard import Leaderboard
+from metaloop.edges.transfer import TransferResults
 from metaloop.execution.simulator.cluster import Cluster
 from metaloop.meta.calibration import Timing
 from metaloop.meta.evolution.plan import Plan
@@ -54,8 +55,9 @@ def outputs() -> Mapping[str, tuple[str, Any]]:
         "record": ("record", RecordingSummary),
         "replay": ("replay", ReplayedRun),
         "role": ("role show", ShownRole),
-        "run": ("run, resume of a run", Results),
+        "run": ("run, resume of a run, transfer of an organization", Results),
         "scout": ("scout", Sighting),
+        "transfer": ("transfer of a run", TransferResults),
     }
 
 

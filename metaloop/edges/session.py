@@ -18,8 +18,11 @@ from msgspec.structs import replace
 
 from metaloop.edges.outside import scout_terms, with_notes
 from metaloop.edges.progress import Progress
+from metaloop.edges.spending import Limit, within_limit
+from metaloop.edges.stopping import heeding
 from metaloop.execution.backend import Backend
 from metaloop.execution.org_run import OrgRunTerms, has_ended, run_org
+from metaloop.execution.placement import Placement
 from metaloop.execution.trainer import Target, TrainerSpec, describe, make_simulated
 from metaloop.files import journal
 from metaloop.files.org_file import OrgFile, check_focus, read_organization, write_whole
@@ -52,9 +55,14 @@ def open_backend(terms: RunTerms, address: str | None, progress: Progress) -> It
 
     progress.say(f"starting Ray and {terms.devices} warm trainers …")
     with redirect_stdout(sys.stderr):
-        backend = RayBackend(TrainerSpec(terms.trainer, terms.preset, terms.data), terms.devices, address)
+        spec, placement = (
+            TrainerSpec(terms.trainer, terms.preset, terms.data),
+            Placement(gpus=1 / terms.devices_per_gpu),
+        )
+        backend = RayBackend(spec, terms.devices, address, placement=placement)
         try:
-            yield backend
+            with heeding(backend.notice):
+                yield backend
         finally:
             backend.close()
 
@@ -126,9 +134,10 @@ def execute(folder: RunFolder, backend: Backend, progress: Progress) -> None:
     """
     bench = _bench(folder, folder.read_terms(), backend, progress)
     organizations = organizations_of(folder, bench.terms, bench.target)
-    for seed in bench.terms.org_run_seeds:
-        for organization in organizations:
-            _carry_out(bench, organization, seed)
+    with within_limit(progress):
+        for seed in bench.terms.org_run_seeds:
+            for organization in organizations:
+                _carry_out(bench, organization, seed)
 
 
 def execute_one(
@@ -162,6 +171,7 @@ def _carry_out(bench: _Bench, organization: Organization, seed: int) -> None:
     folder, terms, backend, progress = bench.folder, bench.terms, bench.backend, bench.progress
     place = folder.org_run(organization.name, seed)
     if not has_ended(place):
+        Limit(folder, terms).check_org_run(place.journal.exists())
         allowed = _allowance(folder, organization, terms)
         if allowed.spent(0, 0.0):
             progress.say(f"{organization.name} seed {seed}: not begun, the tokens or dollars for thinking are spent")
@@ -218,7 +228,7 @@ def _confirm(folder: RunFolder, name: str, seed: int, confirmer: Confirmer, prog
     if folder.read_terms().confirm == "ends":
         trunk = trunk.ends()
     with progress.confirmation(name, seed) as on_progress:
-        confirmer.confirm(place, seed, trunk, on_progress)
+        confirmer.confirm(place, seed, trunk, Limit(folder, folder.read_terms()).watch(on_progress))
 
 
 def conclude(folder: RunFolder) -> Results:

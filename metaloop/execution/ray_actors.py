@@ -58,6 +58,9 @@ class TrainerProcess:
         """The process id, once the trainer is warm."""
         return os.getpid()
 
+    def alive(self) -> None:
+        """A sign of life, answered beside a training (see ``heartbeats``)."""
+
     def train(self, request: bytes) -> bytes:
         result: TrainingResult = self._trainer.train(msgspec.json.decode(request, type=TrainingRequest))
         return msgspec.json.encode(result)
@@ -73,6 +76,9 @@ class RoleProcess:
         given = msgspec.json.decode(assignment, type=Assignment)
         self._actor = RoleActor(given.member, Space(given.knobs), given.seed, given.colleagues, given.thinking)
         return os.getpid()
+
+    def alive(self) -> None:
+        """A sign of life, answered while the member thinks."""
 
     def ask(self, ask: bytes) -> bytes:
         decided: Decided = self._actor.handle(msgspec.json.decode(ask, type=Ask))

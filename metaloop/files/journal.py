@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol, cast
 
 import msgspec
 
-from metaloop.files.run_folder import cut_torn_line
-from metaloop.vocabulary.errors import JournalError
+from metaloop.files.lines import append, cut_torn_line, hold
+from metaloop.vocabulary.errors import FileError, JournalError
 from metaloop.vocabulary.events import Event
 
 _DECODER = msgspec.json.Decoder(Event)
@@ -41,15 +41,28 @@ class FileJournal:
 
     Each event reaches the operating system before ``append`` returns (it survives the death of the process; a
     power cut may cost the last events, which then look like work that was never done and is done again).
+
+    Whoever appends holds the file: a controller that was stopped and comes back finds no other one in its place,
+    because none could begin.
+
+    Raises:
+        FileError: another process holds the journal; or, from ``append``, an event could not be written. Then nothing
+            of it stands there, and the controller's state knows nothing of it either.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._file = cast(BinaryIO, path.open("ab", buffering=0))
+        try:
+            hold(self._file, path)
+        except FileError:
+            self._file.close()
+            raise
         cut_torn_line(path)
-        self._file = path.open("ab", buffering=0)
 
     def append(self, event: Event) -> None:
-        self._file.write(encode(event) + b"\n")
+        append(self._file, self._path, encode(event) + b"\n")
 
     def close(self) -> None:
         self._file.close()

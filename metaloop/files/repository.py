@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from metaloop.files.lines import GO_ON
 from metaloop.vocabulary.errors import RepositoryError
 
 TRAILER = "Commit-Id"
@@ -44,8 +45,8 @@ class Repository:
         self.path = path
 
     def create(self, first: Change) -> None:
-        """Make the repository with its first commit, unless it is there."""
-        if (self.path / ".git").exists():
+        """Make the repository with its first commit, unless both are there."""
+        if (self.path / ".git").exists() and self._tip(f"refs/heads/{first.branch}"):
             return
         self.path.mkdir(parents=True, exist_ok=True)
         self._git("init", "--quiet", "--initial-branch", first.branch, ".")
@@ -114,7 +115,10 @@ class Repository:
         except OSError as error:
             raise RepositoryError(f"git cannot be run: {error}. Install git and put it on the PATH.") from None
         if done.returncode:
-            raise RepositoryError(f"git {arguments[0]} failed in {self.path}: {done.stderr.strip()}")
+            said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
+            # The first line tells the cause and the last what came of it; in between there may be one for each file.
+            both = said[0] if len(said) == 1 else f"{said[0]} … {said[-1]}"
+            raise RepositoryError(f"git {arguments[0]} failed in {self.path}: {both}. Mend that; {GO_ON}")
         return done.stdout
 
 

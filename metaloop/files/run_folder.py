@@ -19,16 +19,21 @@
       report.html
       mlflow.json                    MLflow run ids already made
       limits/                        what models were asked lately, for the limits that members keep together
+      lock                           held by the command that is at work here
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar, cast
 
 import msgspec
 
+from metaloop.files.lines import GO_ON, append, cut_torn_line, hold
 from metaloop.vocabulary.agents import AgentCard, HumanTerms
 from metaloop.vocabulary.errors import FileError
 from metaloop.vocabulary.lessons import Lesson
@@ -74,6 +79,11 @@ class RunTerms(msgspec.Struct, frozen=True):
     """Where scouts look, as it was when the run was made; paths of folders may count from the run's folder."""
     lessons: tuple[Lesson, ...] = ()
     """What earlier org runs found, for organizations that want to know."""
+
+    devices_per_gpu: int = 1
+    """Devices that share one GPU."""
+    max_gpu_hours: float = 0.0
+    """The most that all org runs and confirmations together may take; 0: no limit."""
 
     @property
     def thinkers(self) -> Thinkers:
@@ -146,8 +156,12 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all (a temporary file beside it, then a rename)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise FileError(path, None, f"cannot be written: {error.strerror}. Mend that; {GO_ON}") from None
 
 
 def read_json(path: Path, kind: type[T]) -> T:
@@ -160,21 +174,50 @@ def read_json(path: Path, kind: type[T]) -> T:
         raise FileError(path, None, f"not a {kind.__name__}: {error}.") from None
 
 
-def cut_torn_line(path: Path) -> None:
-    """Cut a file of lines after its last newline; a missing file stays missing."""
-    if path.exists():
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(path, whole)
-
-
 def append_line(path: Path, record: msgspec.Struct) -> None:
-    """Append one record as a line of JSON; a torn last line of a killed process is cut off first."""
+    """Append one record as a line of JSON; a torn last line of a killed process is cut off first.
+
+    Raises:
+        FileError: it could not be written; then nothing of it stands there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     cut_torn_line(path)
     with path.open("ab", buffering=0) as file:
-        file.write(msgspec.json.encode(record) + b"\n")
+        append(cast(BinaryIO, file), path, msgspec.json.encode(record) + b"\n")
+
+
+def leave_sign(folder: OrgRunFolder, now: float) -> None:
+    """A sign of life at run time ``now``. Where it cannot be left, the last one stands: it says until when a run that
+    died is charged, and the journal's own times say so too."""
+    temporary = folder.alive.with_name(".alive")
+    with contextlib.suppress(OSError):
+        temporary.write_text(f"{now:.3f}\n")
+        temporary.replace(folder.alive)
+
+
+def last_sign(folder: OrgRunFolder) -> float:
+    """Run time of the last sign of life; 0 where there is none or the write was torn."""
+    try:
+        return float(folder.alive.read_text())
+    except (OSError, ValueError):
+        return 0.0
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Be the only command at work in a folder; ``lock`` in it says who is.
+
+    Raises:
+        FileError: another command is at work there.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / "lock").open("a+b", buffering=0) as file:
+        lock = cast(BinaryIO, file)
+        hold(lock, path)
+        os.ftruncate(lock.fileno(), 0)
+        with contextlib.suppress(OSError):
+            lock.write(f"{os.getpid()}\n".encode())
+        yield
 
 
 def read_lines(path: Path, kind: type[T]) -> list[T]:

@@ -10,6 +10,7 @@
     ├── JournalError              a journal that cannot be replayed: carries path and line
     ├── RepositoryError           git refused
     ├── BackendError              the cluster cannot host the run
+    │   └── Preempted             the process was told that it would be stopped, and has stopped in order
     ├── ModelError                a model could not be brought to an answer
     ├── SourceError               a source of ideas gave nothing usable
     ├── EditError                 an edit does not apply to the file that it names
@@ -68,6 +69,10 @@ class RepositoryError(MetaloopError):
 
 class BackendError(MetaloopError):
     """The cluster cannot host the org run."""
+
+
+class Preempted(BackendError):
+    """The process was told that it would be stopped: nothing new was begun, and what could end has ended."""
 
 
 class BudgetSpent(MetaloopError):

@@ -99,6 +99,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     wait_for(lambda: count(ev.ActorDied) >= 1, run, "the dead member to be noticed")
     seen = count(ev.Finished)
     wait_for(lambda: count(ev.Finished) >= seen + 3, run, "work to go on")
+    # Right after a result, a device that was killed before may be all that is missing for the next one to begin.
+    wait_for(lambda: bool(replay(events()).running), run, "something to be in training")
     kill_all(run)
     assert run.stdout is not None
     printed_before = run.stdout.read()

@@ -68,3 +68,13 @@ def test_creating_twice_changes_nothing(repository: Repository) -> None:
 def test_git_s_refusal_is_a_clear_error(repository: Repository) -> None:
     with pytest.raises(RepositoryError, match="git show failed"):
         repository.read("nowhere", "knobs.yaml")
+
+
+def test_a_process_that_died_before_the_first_commit_is_made_up_for(tmp_path: Path) -> None:
+    place = tmp_path / "repo"
+    place.mkdir()
+    subprocess.run(["git", "init", "--quiet", "--initial-branch", "main", "."], cwd=place, check=True)
+    repository = Repository(place)
+    repository.create(change("main", 0))
+    repository.create(change("main", 0))
+    assert repository.trunk_ids() == ["id0"]

@@ -87,6 +87,14 @@ _OPTIONS = (
         "--devices", type=click.IntRange(1, 10_000), default=2, show_default=True, help="Devices of an org run."
     ),
     click.option(
+        "--devices-per-gpu",
+        type=click.IntRange(1, 64),
+        default=1,
+        show_default=True,
+        help="--backend ray: devices that share a GPU, for trainings too small to fill one. Each is then slower, and "
+        "counts as a whole device all the same.",
+    ),
+    click.option(
         "--cluster",
         default=None,
         help="--backend sim: what the cluster is like, a shipped description or your own YAML file (see `metaloop "
@@ -151,6 +159,7 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         data=options["data"] or defaults.data,
         gpu_hours=options["gpu_hours"] or defaults.gpu_hours,
         devices=options["devices"],
+        devices_per_gpu=options["devices_per_gpu"],
         seed=options["seed"],
         seeds=options["seeds"],
         confirm_pairs=options["confirm_pairs"],

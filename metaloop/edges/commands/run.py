@@ -11,7 +11,7 @@ import msgspec
 from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options
 from metaloop.edges.commands.thinking_options import models_by_organization, thinking_options
 from metaloop.files.org_file import read_organization, with_model
-from metaloop.files.run_folder import RunFolder
+from metaloop.files.run_folder import RunFolder, held
 from metaloop.vocabulary.errors import BackendError
 
 
@@ -30,6 +30,12 @@ from metaloop.vocabulary.errors import BackendError
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     default=None,
     help="What earlier org runs found (see `metaloop lessons gather`), for organizations with `lessons: true`.",
+)
+@click.option(
+    "--max-gpu-hours",
+    type=click.FloatRange(0.0),
+    default=0.0,
+    help="The most that all org runs and confirmations together may take [default: no limit].",
 )
 def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     """Run organizations (folders with an ORG.md), confirm what they found, and compare them.
@@ -57,7 +63,7 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
         "sources": sources_for(files, options["sources"]),
         "lessons": lessons_for(files, options["lessons"], target),
     }
-    terms = msgspec.structs.replace(terms, **outside)
+    terms = msgspec.structs.replace(terms, **outside, max_gpu_hours=options["max_gpu_hours"])
     check_thinking([session.check_runnable(file, target, terms.thinkers.names) for file in files], terms)
     folder = session.create(options["out"] or default_out("run"), terms, folders, models)
     try:
@@ -76,13 +82,14 @@ def carry_out(folder: RunFolder, address: str | None, as_json: bool, track: bool
 
     progress = Progress()
     progress.say(f"run folder: {folder.path} (if interrupted: metaloop resume {folder.path})")
-    tracker = start_tracker(folder.path) if track else None
-    try:
-        with session.open_backend(folder.read_terms(), address, progress) as backend:
-            session.execute(folder, backend, progress)
-        results = session.conclude(folder)
-    finally:
-        problem = finish_tracker(tracker, timeout=60.0) if tracker else None
+    with held(folder.path):
+        tracker = start_tracker(folder.path) if track else None
+        try:
+            with session.open_backend(folder.read_terms(), address, progress) as backend:
+                session.execute(folder, backend, progress)
+            results = session.conclude(folder)
+        finally:
+            problem = finish_tracker(tracker, timeout=60.0) if tracker else None
     if problem:
         progress.say(f"MLflow has not got everything: {problem}")
     show_results(folder, results, as_json)

@@ -23,7 +23,7 @@ from metaloop.edges.tracking import finish_tracker, start_tracker
 from metaloop.files.org_file import read_organization, write_files
 from metaloop.files.org_record import OrgFile
 from metaloop.files.role_file import load_library
-from metaloop.files.run_folder import read_json, write_json
+from metaloop.files.run_folder import held, read_json, write_json
 from metaloop.meta.evolution.evolve import Evolution, no_evidence
 from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.meta.evolution.memory import Remembering, gpu_hours
@@ -62,7 +62,7 @@ def carry_out_evolution(folder: EvolutionFolder, address: str | None, as_json: b
     progress = Progress()
     progress.say(f"evolution folder: {folder.path} (if interrupted: metaloop resume {folder.path})")
     show_plan(make_plan(terms), progress.say)
-    with _Stages(folder, terms, address) as stages:
+    with held(folder.path), _Stages(folder, terms, address) as stages:
         evolution = _evolution(folder, terms, stages, ProgressWatcher(progress))
         _run(evolution)
         measured = stages.memory.measured()

@@ -12,14 +12,16 @@ from metaloop.edges import session
 from metaloop.edges.evolution.purse import Purse, thinks
 from metaloop.edges.evolution.stage import Stages, prepare
 from metaloop.edges.progress import Progress
+from metaloop.edges.stopping import heeding
 from metaloop.execution.backend import Backend
+from metaloop.execution.placement import Placement
 from metaloop.execution.trainer import TrainerSpec
 from metaloop.files.org_record import OrgFile
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.evolution.finished import measured_folder
 from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.meta.evolution.terms import Measured, Request
-from metaloop.vocabulary.errors import BudgetSpent
+from metaloop.vocabulary.errors import BudgetSpent, Preempted
 from metaloop.vocabulary.models import UNLIMITED, Allowance
 
 
@@ -68,6 +70,9 @@ class RealMeasure:
                 arguments = (job, organizations[job.name], backend, granted, results)
                 threading.Thread(target=self._run, args=arguments, daemon=True).start()
             done = results.get()
+            if isinstance(done, Preempted):
+                for _ in range(len(busy) - 1):  # the other lanes have had the same notice
+                    results.get()
             if isinstance(done, BaseException):
                 raise done
             free.append(busy.pop(done.request))
@@ -128,11 +133,13 @@ class RealMeasure:
         terms = next(terms for terms, _ in self._stages.values())
         spec = TrainerSpec(terms.trainer, terms.preset, terms.data)
         self._held.enter_context(redirect_stdout(sys.stderr))
-        first = RayBackend(spec, terms.devices, self._address)
+        placement = Placement(gpus=1 / terms.devices_per_gpu)
+        first = RayBackend(spec, terms.devices, self._address, placement=placement)
         self._held.callback(first.close)
+        self._held.enter_context(heeding(first.notice))
         self._backends.append(first)
         for _ in range(self._lanes - 1):
-            other = RayBackend(spec, terms.devices, self._address, beside=first)
+            other = RayBackend(spec, terms.devices, self._address, beside=first, placement=placement)
             self._held.callback(other.close)
             self._backends.append(other)
 

@@ -77,6 +77,9 @@ class Publisher:
                 thoughts |= {image.key: image.thoughts} if image.thoughts else {}
             for key, found in thoughts.items():  # last, because they are many: the numbers come first
                 self._send_traces(key, found)
+        except Exception:
+            self._found = None  # the call that failed may have made a run before it did
+            raise
         finally:
             write_json(self._file, self._memory)
 

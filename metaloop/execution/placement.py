@@ -1,0 +1,31 @@
+"""What one device of an org run is to the cluster."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """Resources that each device reserves: shares of a CPU core and, where the cluster has any, of a GPU.
+
+    Below 1, devices share cores or GPUs: then each trains more slowly, and allocated device time is no longer machine
+    time. That is for trainings too small to fill a GPU, and for measuring the loop itself with many idle trainers.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 1.0
+
+    def resources(self, gpu: bool) -> dict[str, float]:
+        """In Ray's words."""
+        return {"GPU": self.gpus, "CPU": self.cpus} if gpu else {"CPU": self.cpus}
+
+    def most_devices(self, resources: dict[str, float]) -> int:
+        """How many devices a cluster with these resources has."""
+        gpu = bool(resources.get("GPU"))
+        name, each = ("GPU", self.gpus) if gpu else ("CPU", self.cpus)
+        # Ray counts in ten-thousandths; a quotient of such fractions may fall short of a whole number by rounding.
+        return int(resources.get(name, 0.0) / each + 1e-6)
+
+
+WHOLE = Placement()
+"""A device is a core, or a GPU with a core to feed it."""
