@@ -1,4 +1,4 @@
-"""The Ray backend: members and trainers are Ray actors, time is the wall clock. The only place that imports Ray.
+"""The Ray backend: members and trainers are Ray actors, time is the wall clock.
 
 The driver process hosts the controller and turns its commands into actor calls; every answer comes back as a
 message with the time. Trainers hold one device each (a CPU core, or a GPU) for as long as the backend lives, so
@@ -7,9 +7,7 @@ that an experiment never pays for starting a process; role actors hold none.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +29,7 @@ from metaloop.actors.messages import (
 )
 from metaloop.execution.backend import Hosting
 from metaloop.execution.ray_actors import Assignment, RoleProcess, TrainerProcess
+from metaloop.execution.ray_connection import last_line, start_ray
 from metaloop.execution.trainer import TrainerSpec
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.errors import BackendError
@@ -40,6 +39,8 @@ POLL_S = 1.0
 """How often people's ideas are looked for and a sign of life is left."""
 START_S = 180.0
 """How long processes may take to start before the backend gives up."""
+RESERVE_S = 20.0
+"""How long devices that are there may take to come free: Ray gives back those of an ended run within seconds."""
 
 
 @dataclass
@@ -73,6 +74,9 @@ class RayBackend:
 
     ``beside``: another backend of this process, whose Ray is used too, so that org runs go on side by side, one thread
     each. Each backend's devices are a reservation of its own (a placement group). The first one is closed last.
+
+    ``wait_s``: how long devices may take to come free, or to be added by the cluster's autoscaler, which sees the
+    waiting reservation as demand. With 0 they must be there.
     """
 
     name = "ray"
@@ -85,6 +89,7 @@ class RayBackend:
         *,
         in_order: bool = False,
         beside: RayBackend | None = None,
+        wait_s: float = 0.0,
     ) -> None:
         self._spec = spec
         self._in_order = in_order
@@ -92,19 +97,11 @@ class RayBackend:
         self._roles: list[Any] = []
         self._trainers: dict[str, Any] = {}
         self._reservation: Any = None
-        self._ray: Any = beside._ray if beside else _start_ray(address)
+        self._ray: Any = beside._ray if beside else start_ray(address)
         self._gpu = bool(self._ray.cluster_resources().get("GPU"))
-        resource = "GPU" if self._gpu else "CPU"
-        available = int(self._ray.cluster_resources().get(resource, 0))
-        if devices > available:
-            self.close()
-            raise BackendError(
-                f"asked for {devices} devices, but there are {available} ({resource}). Ask for at most {available}."
-            )
         prefix = "gpu" if self._gpu else "cpu"
         self.devices = tuple(f"{prefix}-{i}" for i in range(devices))
-        self._reservation = self._ray.util.placement_group([self._share()] * devices, strategy="PACK")
-        self._await([self._reservation.ready()], "reserved devices")
+        self._reserve(wait_s)
         self._trainers = {device: self._new_trainer(device) for device in self.devices}
         self._await([t.ready.remote() for t in self._trainers.values()], "trainers")
 
@@ -119,6 +116,33 @@ class RayBackend:
             self._ray.util.remove_placement_group(self._reservation)
 
     # Processes -------------------------------------------------------------------------------------------------
+
+    def _reserve(self, wait_s: float) -> None:
+        """Take the devices for as long as the backend lives.
+
+        Raises:
+            BackendError: there are not as many, or others hold them.
+        """
+        resource, asked = "GPU" if self._gpu else "CPU", len(self.devices)
+        known = int(self._ray.cluster_resources().get(resource, 0))
+        if asked > known and not wait_s:
+            self.close()
+            raise BackendError(
+                f"asked for {asked} devices, but there are {known} ({resource}). Ask for at most {known}, or let a "
+                "cluster that grows add nodes with --wait-minutes."
+            )
+        self._reservation = self._ray.util.placement_group([self._share()] * asked, strategy="PACK")
+        try:
+            self._ray.get(self._reservation.ready(), timeout=RESERVE_S + wait_s)
+        except self._ray.exceptions.GetTimeoutError:
+            free = int(self._ray.available_resources().get(resource, 0))
+            known = int(self._ray.cluster_resources().get(resource, 0))
+            self._ray.util.remove_placement_group(self._reservation)
+            self.close()
+            raise BackendError(
+                f"asked for {asked} devices, but {free} of the cluster's {known} ({resource}) are free, each on a node "
+                "with a free CPU. Ask for fewer, or wait longer with --wait-minutes."
+            ) from None
 
     def _share(self) -> dict[str, float]:
         """What one device is to Ray."""
@@ -141,7 +165,7 @@ class RayBackend:
         except self._ray.exceptions.GetTimeoutError:
             raise BackendError(f"the {what} did not start within {START_S:.0f} s. Is the cluster full?") from None
         except self._ray.exceptions.RayError as error:
-            raise BackendError(f"the {what} could not start: {_last_line(error)}") from None
+            raise BackendError(f"the {what} could not start: {last_line(error)}") from None
 
     def _assign_roles(self, hosting: Hosting) -> None:
         while len(self._roles) < len(hosting.members):
@@ -233,9 +257,9 @@ class RayBackend:
         try:
             value = self._ray.get(ref)
         except self._ray.exceptions.RayTaskError as error:
-            return self._failed(loop, call, _last_line(error))
+            return self._failed(loop, call, last_line(error))
         except self._ray.exceptions.RayError as error:
-            return self._died(loop, call, _last_line(error))
+            return self._died(loop, call, last_line(error))
         if call.kind == "up":
             return [DeviceReady(call.who)]
         if call.kind == "assigned":
@@ -294,38 +318,11 @@ class RayBackend:
             try:
                 result = msgspec.json.decode(self._ray.get(ready), type=TrainingResult)
             except self._ray.exceptions.RayTaskError as error:
-                result = TrainingResult("crash", 0.0, message=_last_line(error))
+                result = TrainingResult("crash", 0.0, message=last_line(error))
             except self._ray.exceptions.RayError as error:
                 self._trainers[device] = self._new_trainer(device)
                 if attempt == 1:
                     waiting.append((index, 2))
                     continue
-                result = TrainingResult("crash", 0.0, message=_last_line(error))
+                result = TrainingResult("crash", 0.0, message=last_line(error))
             on_result(index, result)
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
-
-
-def _start_ray(address: str | None) -> Any:
-    """Ray, connected; a local one starts quietly, without dashboard and usage reports."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray starts workers at niceness 15: any other process would then slow the trainings that are being measured.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    import ray
-    import ray.util.scheduling_strategies
-
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if address is None:
-        options |= {"include_dashboard": False, "address": "local"}
-    else:
-        options |= {"address": address}
-    try:
-        with contextlib.suppress(RuntimeWarning):
-            ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise BackendError(f"Ray could not be reached or started: {_last_line(error)}") from None
-    return ray
