@@ -11,9 +11,9 @@ from contextlib import ExitStack, redirect_stdout
 from metaloop.edges import session
 from metaloop.edges.evolution.purse import Purse, thinks
 from metaloop.edges.evolution.stage import Stages, prepare
+from metaloop.edges.means import Means
 from metaloop.edges.progress import Progress
 from metaloop.execution.backend import Backend
-from metaloop.execution.trainer import TrainerSpec
 from metaloop.files.org_record import OrgFile
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.evolution.finished import measured_folder
@@ -35,14 +35,14 @@ class RealMeasure:
         folder: EvolutionFolder,
         stages: Stages,
         lanes: int,
-        address: str | None,
+        means: Means,
         allowance: Callable[[], float],
         purse: Purse,
     ) -> None:
         self._folder = folder
         self._stages = stages
         self._lanes = lanes
-        self._address = address
+        self._means = means
         self._allowance = allowance
         self._purse = purse
         self._held = ExitStack()
@@ -126,13 +126,14 @@ class RealMeasure:
         from metaloop.execution.ray_backend import RayBackend
 
         terms = next(terms for terms, _ in self._stages.values())
-        spec = TrainerSpec(terms.trainer, terms.preset, terms.data)
+        spec, where, in_order = session.spec_of(terms), self._means.address, terms.in_order
+        wait_s = self._means.wait_s
         self._held.enter_context(redirect_stdout(sys.stderr))
-        first = RayBackend(spec, terms.devices, self._address)
+        first = RayBackend(spec, terms.devices, where, in_order=in_order, wait_s=wait_s)
         self._held.callback(first.close)
         self._backends.append(first)
         for _ in range(self._lanes - 1):
-            other = RayBackend(spec, terms.devices, self._address, beside=first)
+            other = RayBackend(spec, terms.devices, where, in_order=in_order, beside=first, wait_s=wait_s)
             self._held.callback(other.close)
             self._backends.append(other)
 
