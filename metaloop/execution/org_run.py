@@ -17,7 +17,7 @@ from metaloop.execution.research_record import ResearchRecord
 from metaloop.execution.trainer import Target
 from metaloop.files import journal
 from metaloop.files.repository import Repository
-from metaloop.files.run_folder import OrgRunFolder, read_inbox
+from metaloop.files.run_folder import OrgRunFolder, last_sign, read_inbox
 from metaloop.files.worktrees import SharedRepository
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.lessons import Lesson
@@ -63,7 +63,7 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
     if state.ended:
         return state
     written = journal.FileJournal(folder.journal)
-    died_at = max([state.now, _last_sign(folder)]) if past else 0.0
+    died_at = max([state.now, last_sign(folder)]) if past else 0.0
 
     def embody(state: OrgState) -> tuple[Controller, ResearchRecord]:
         granted = Granted(terms.allowance, target.editable_texts, terms.lessons)
@@ -158,11 +158,3 @@ def _poll(folder: OrgRunFolder, organization: Organization) -> Callable[[float],
         return [IdeaArrived(idea) for idea in read_inbox(folder)]
 
     return poll
-
-
-def _last_sign(folder: OrgRunFolder) -> float:
-    """Run time of the last sign of life; 0 where there is none or the write was torn."""
-    try:
-        return float(folder.alive.read_text())
-    except (OSError, ValueError):
-        return 0.0

@@ -38,7 +38,12 @@ def start_ray(address: str | None) -> Any:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address is not None:
-        _check_address(address)
+        if address.startswith(("http://", "https://")):
+            raise BackendError(
+                f"{address} is a job server, which `metaloop launch` takes; --address here is where Ray itself "
+                "listens: HEAD:6379, or `auto` on a node of the cluster."
+            )
+        check_listening(address)
         send_token()
     import ray
     import ray.util.scheduling_strategies
@@ -61,17 +66,12 @@ def start_ray(address: str | None) -> Any:
     return ray
 
 
-def _check_address(address: str) -> None:
+def check_listening(address: str) -> None:
     """Say at once what Ray says after two minutes.
 
     Raises:
-        BackendError: it is the job server's, or nobody listens there.
+        BackendError: nobody listens there.
     """
-    if address.startswith(("http://", "https://")):
-        raise BackendError(
-            f"{address} is a job server, which `metaloop launch` takes; --address here is where Ray itself listens: "
-            "HEAD:6379, or `auto` on a node of the cluster."
-        )
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit()):
         return

@@ -198,6 +198,14 @@ def read_lines(path: Path, kind: type[T]) -> list[T]:
     return records
 
 
+def last_sign(folder: OrgRunFolder) -> float:
+    """Run time of the last sign of life; 0 where there is none or the write was torn."""
+    try:
+        return float(folder.alive.read_text())
+    except (OSError, ValueError):
+        return 0.0
+
+
 def read_inbox(folder: OrgRunFolder) -> list[Idea]:
     """The ideas people have added to an org run so far."""
     return read_lines(folder.inbox, Idea)
