@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from metaloop.edges.progress import Following
+
 
 class Means(msgspec.Struct, frozen=True):
     """``address`` None: a Ray of its own. ``wait_s``: how long devices may take to be there. ``track``: show it to
@@ -22,6 +24,15 @@ class Means(msgspec.Struct, frozen=True):
     track: bool
     mirror: str = ""
     """Where the folder is copied to while it grows; empty: nowhere, or where it was before."""
+
+
+def meters_of(means: Means) -> Following | None:
+    """Who tells a cluster's Prometheus of org runs; a Ray of our own has none."""
+    if means.address is None:
+        return None
+    from metaloop.execution.ray_metrics import Meters
+
+    return Meters().org_run
 
 
 def means_of(options: Mapping[str, Any]) -> Means:

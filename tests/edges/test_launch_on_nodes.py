@@ -177,28 +177,30 @@ def test_jobs_that_do_not_exist(cluster: MultiNode) -> None:
         assert "no job 'nobody'" in errors, command
 
 
-def test_run_attaches_and_its_metrics_can_be_scraped(cluster: MultiNode, tmp_path: Path) -> None:
+def test_run_attaches_and_prometheus_gets_its_figures(cluster: MultiNode, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run = start(cluster, "run", "orgs/solo-greedy", *TERMS, "--address", cluster.ray, "--no-mlflow", "--out", str(out))
-    seen: dict[str, float] = {}
-
-    def scraped() -> bool:
-        seen.update(scrape(cluster.metrics))
-        return seen.get("experiments", 0) >= 3 or run.poll() is not None
-
-    wait_for(scraped, "metrics")
+    attached = ["--address", cluster.ray, "--no-mlflow", "--out", str(out)]
+    run = start(cluster, "run", "orgs/solo-greedy", *TERMS, "--gpu-hours", "0.005", *attached)
+    wait_for(lambda: scrape(cluster.metrics).get("experiments", 0) >= 3 or run.poll() is not None, "metrics")
     done(run)
-    wait_for(lambda: seen.update(scrape(cluster.metrics)) or seen["spent_gpu_hours"] > 0.0013, "the last figures")
-    count = audit(read(out, "solo-greedy"))
-    assert seen["experiments"] <= count.experiments
-    assert seen["experiments"] >= 3
-    assert 0 < seen["utilization"] <= 1
-    assert seen["best_bpb"] < 4.2
+    events = read(out, "solo-greedy")
+    count = audit(events)
+    wait_for(lambda: scrape(cluster.metrics).get("experiments") == count.experiments, "the last figures")
+    seen = scrape(cluster.metrics)
+    assert count.experiments >= 50
+    assert seen["merges"] == sum(isinstance(event, ev.Merged) for event in events)
+    assert seen["spent_gpu_hours"] == pytest.approx(count.allocated_s / 3600)
+    assert seen["utilization"] == pytest.approx(count.utilization, abs=0.01)
+    assert seen["best_bpb"] < 4.1
 
 
 def scrape(port: int) -> dict[str, float]:
     """metaloop's figures of solo-greedy, as Prometheus would get them."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
         text = page.read().decode()
-    lines = re.findall(r"^ray_metaloop_(\w+)\{([^}]*)\} (\S+)$", text, re.MULTILINE)
-    return {name.removesuffix("_total"): float(value) for name, tags, value in lines if '"solo-greedy"' in tags}
+    figures: dict[str, float] = {}
+    for name, labels, value in re.findall(r"^ray_metaloop_(\w+)\{([^}]*)\} (\S+)$", text, re.MULTILINE):
+        if '"solo-greedy"' in labels:
+            key = name.removesuffix("_total")
+            figures[key] = figures.get(key, 0.0) + float(value)
+    return figures

@@ -10,7 +10,7 @@ import msgspec
 
 from metaloop.edges.commands.options import default_out, make_terms, mirror_option, organization_folders, run_options
 from metaloop.edges.commands.thinking_options import models_by_organization, thinking_options
-from metaloop.edges.means import Means, means_of
+from metaloop.edges.means import Means, means_of, meters_of
 from metaloop.files.org_file import read_organization, with_model
 from metaloop.files.run_folder import RunFolder
 from metaloop.vocabulary.errors import BackendError, StorageError, UsageError
@@ -77,7 +77,7 @@ def carry_out(folder: RunFolder, means: Means) -> None:
     from metaloop.edges.progress import Progress
     from metaloop.edges.tracking import finish_tracker, start_tracker
 
-    progress = Progress()
+    progress = Progress(also=meters_of(means))
     progress.say(f"run folder: {folder.path} (if interrupted: metaloop resume {folder.path})")
     with mirrored(folder.path, means.mirror, progress):
         tracker = start_tracker(folder.path) if means.track else None

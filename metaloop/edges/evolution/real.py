@@ -11,7 +11,7 @@ from contextlib import ExitStack, redirect_stdout
 from metaloop.edges import session
 from metaloop.edges.evolution.purse import Purse, thinks
 from metaloop.edges.evolution.stage import Stages, prepare
-from metaloop.edges.means import Means
+from metaloop.edges.means import Means, meters_of
 from metaloop.edges.progress import Progress
 from metaloop.execution.backend import Backend
 from metaloop.files.org_record import OrgFile
@@ -43,6 +43,7 @@ class RealMeasure:
         self._stages = stages
         self._lanes = lanes
         self._means = means
+        self._meters = meters_of(means)
         self._allowance = allowance
         self._purse = purse
         self._held = ExitStack()
@@ -112,7 +113,7 @@ class RealMeasure:
         """One org run and its confirmation; what goes wrong is raised where the results are awaited."""
         try:
             place = self._folder.stage(request.stage)
-            progress = Progress(lines_only=self._lanes > 1)
+            progress = Progress(lines_only=self._lanes > 1, also=self._meters)
             session.execute_one(place, request.name, request.seed, backend, progress, granted)
             digest, split = organization.digest, self._stages[request.stage][1]
             results.put(measured_folder(place.org_run(request.name, request.seed), request, digest, split, real=True))
