@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TOKEN = "RAY_AUTH_TOKEN"
 
@@ -45,7 +46,9 @@ def multi_node(workers: int) -> Iterator[MultiNode]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        yield MultiNode(**json.loads(process.stdout.readline()))
+        line = process.stdout.readline()
+        assert line, "the cluster did not start; what it said stands above"
+        yield MultiNode(**json.loads(line))
     finally:
         process.stdin.close()
         process.wait(timeout=60)
@@ -70,12 +73,26 @@ def main() -> None:
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": web}
     ports = {"dashboard_agent_listen_port": agent, "metrics_export_port": metrics}
     cluster = Cluster(initialize_head=True, head_node_args={**head, **ports})
-    for index in range(int(sys.argv[1])):  # with one folder for all, each node would unpack over what others use
-        cluster.add_node(num_cpus=1, runtime_env_dir_name=f"runtime_resources_{index}")
+    for index in range(int(sys.argv[1])):
+        _add_worker(cluster, index)
     where = {"ray": cluster.address, "jobs": f"http://127.0.0.1:{web}", "metrics": metrics, "token": os.environ[TOKEN]}
     print(json.dumps(where), flush=True)
     sys.stdin.read()
     cluster.shutdown()
+
+
+def _add_worker(cluster: Any, index: int, attempts: int = 3) -> None:
+    """One more node. Ray gives its processes 30 s to start, which is little where many tests share few cores."""
+    for attempt in range(attempts):
+        try:
+            # With one folder for all, each node would unpack a job's package over the one that others use.
+            cluster.add_node(num_cpus=1, runtime_env_dir_name=f"runtime_resources_{index}_{attempt}")
+        except Exception as error:
+            print(f"node {index}, attempt {attempt}: {error}", file=sys.stderr)
+            if attempt == attempts - 1:
+                raise
+        else:
+            return
 
 
 if __name__ == "__main__":
