@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 BAR = 10
-"""Cells of the bar of spend against budget."""
+"""Cells of the bar of spend against budget; half as many where there is little room."""
 MOST_ROWS = 24
 MOST_DEVICES = 16
 """Beyond these, org runs and devices are counted and not listed: a frame has to fit a terminal."""
 WIDE = 118
 """Columns of a terminal that has room for everything."""
-NARROW = ("organization", "seed", "state", "busy", "queue", "trained", "merged", "trunk", "gain", "spent")
+NARROW = ("organization", "seed", "state", "busy", "trained", "trunk", "gain", "spent")
 """What remains where there is less."""
 STYLES = {
     "running": "green",
@@ -53,7 +53,7 @@ def _org_runs(org_runs: tuple[OrgRunNow, ...], width: int) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    rows = [_row(each) for each in sorted(org_runs, key=_order)]
+    rows = [_row(each, BAR if width >= WIDE else BAR // 2) for each in sorted(org_runs, key=_order)]
     names = tuple(name for name in (rows[0] if rows else NARROW) if width >= WIDE or name in NARROW)
     for name in names:
         table.add_column(name, justify="left" if name in ("organization", "state", "spent") else "right", no_wrap=True)
@@ -69,10 +69,10 @@ def _order(each: OrgRunNow) -> int:
     return ("running", "silent", "confirming", "ended", "confirmed", "waiting").index(each.phase)
 
 
-def _row(each: OrgRunNow) -> dict[str, str]:
+def _row(each: OrgRunNow, cells: int) -> dict[str, str]:
     """Column to cell, in the order of the columns."""
     style = STYLES[each.phase]
-    state = f"silent for {_time(each.silent_s)}" if each.phase == "silent" else each.phase
+    state = f"silent {_time(each.silent_s)}" if each.phase == "silent" else each.phase
     stage = f"{each.stage}/" if each.stage else ""
     return {
         "organization": f"{stage}{each.organization}",
@@ -86,7 +86,7 @@ def _row(each: OrgRunNow) -> dict[str, str]:
         "trunk": _number(each.trunk_bpb),
         "gain": _number(each.gain_val_bpb, sign=True),
         "per GPU-h": _number(each.gain_val_per_gpu_hour, digits=1, sign=True),
-        "spent": _bar(each.spent_gpu_hours, each.budget_gpu_hours),
+        "spent": _bar(each.spent_gpu_hours, each.budget_gpu_hours, cells),
         "used": f"{each.utilization:.0%}",
         "ETA": _time(each.eta_s) if each.eta_s is not None else "",
     }
@@ -127,10 +127,10 @@ def _number(value: float | None, digits: int = 4, sign: bool = False) -> str:
     return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
 
 
-def _bar(spent: float, budget: float) -> str:
+def _bar(spent: float, budget: float, cells: int) -> str:
     share = spent / budget if budget > 0 else 1.0
-    full = min(BAR, round(share * BAR))
-    return f"[{'green' if share < 1 else 'dim'}]{'━' * full}[/][dim]{'╌' * (BAR - full)}[/] {share:4.0%}"
+    full = min(cells, round(share * cells))
+    return f"[{'green' if share < 1 else 'dim'}]{'━' * full}[/][dim]{'╌' * (cells - full)}[/] {share:4.0%}"
 
 
 def _time(seconds: float | None) -> str:
