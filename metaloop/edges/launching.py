@@ -23,6 +23,8 @@ from metaloop.files.org_file import read_organization
 from metaloop.vocabulary.errors import UsageError
 
 COMMANDS: Mapping[str, click.Command] = {"run": run_command, "evolve": evolve_command, "resume": resume_command}
+FILES = ("models", "sources", "lessons")
+"""Options that name a file of this machine."""
 TRACKING = "MLFLOW_TRACKING_URI"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
@@ -38,8 +40,7 @@ def prepare(kind: str, arguments: tuple[str, ...], options: Mapping[str, Any], s
         raise UsageError("--address and --json are the launch's own. Give each once.")
     root = options["working_dir"].resolve()
     paths = [path for path in (*given.get("organizations", ()), *given.get("controls", ())) if path is not None]
-    if given.get("models"):
-        paths.append(given["models"])
+    paths += [given[name] for name in FILES if given.get(name)]
     travelling = {str(path): _inside(path, root) for path in paths}
     if kind != "resume":
         for folder in organization_folders(given["organizations"]).values():

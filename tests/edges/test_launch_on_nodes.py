@@ -24,7 +24,7 @@ from tests.multi_node import MultiNode, multi_node
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 SURROGATE = ["--trainer", "surrogate", "--data", "stdlib#noiseless", "--pace", "0.02", "--in-order", "--devices", "1"]
 TERMS = [*SURROGATE, "--gpu-hours", "0.0014", "--confirm-pairs", "2", "--seed", str(SEED)]
 MICRO = ["--preset", "cpu-micro", "--devices", "2", "--gpu-hours", "0.01", "--confirm-pairs", "2", "--seed", str(SEED)]
