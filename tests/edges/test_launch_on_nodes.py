@@ -27,7 +27,7 @@ SEED = 3
 PATIENCE_S = 600.0
 SURROGATE = ["--trainer", "surrogate", "--data", "stdlib#noiseless", "--pace", "0.02", "--in-order", "--devices", "1"]
 TERMS = [*SURROGATE, "--gpu-hours", "0.0014", "--confirm-pairs", "2", "--seed", str(SEED)]
-MICRO = ["--preset", "cpu-micro", "--devices", "2", "--gpu-hours", "0.01", "--confirm-pairs", "2", "--seed", str(SEED)]
+MICRO = ["--preset", "cpu-micro", "--devices", "2", "--gpu-hours", "0.03", "--confirm-pairs", "2", "--seed", str(SEED)]
 
 
 @pytest.fixture(scope="module")
@@ -141,13 +141,14 @@ def test_a_real_run_is_stopped_and_goes_on_from_its_mirror(cluster: MultiNode, t
     done(launch(cluster, "resume", url))
     after = read(place, "solo-greedy")
     assert after[: len(before)] == before
+    assert isinstance(after[len(before)], ev.Interrupted)
     paid = {e.experiment for e in before if isinstance(e, ev.Finished)}
     assert not paid & {e.experiment for e in after[len(before) :] if isinstance(e, ev.Started)}
     assert isinstance(after[-1], ev.RunEnded)
     assert most_at_once([e for e in after if not isinstance(e, ev.Interrupted)]) <= 4
     merged = [e.commit for e in after if isinstance(e, ev.Merged)]
     assert Repository(place / "solo-greedy" / f"seed-{SEED}" / "repo").trunk_ids()[1:] == merged
-    assert json.loads((place / "results.json").read_text())["organizations"][0]["finished_runs"] == 1
+    assert json.loads((place / "results.json").read_text())["organizations"][0]["org_runs"][0]["finished"]
 
 
 def test_another_token_is_one_line(cluster: MultiNode, tmp_path: Path) -> None:
