@@ -11,7 +11,12 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {"vocabulary": 0, "files": 1, "brains": 2, "actors": 3, "execution": 4, "meta": 5, "edges": 6}
 MODULES = sorted((ROOT / "metaloop").rglob("*.py"))
 ONLY_IN = {
-    "ray": {"metaloop/execution/ray_backend.py"},
+    "ray": {
+        "metaloop/execution/ray_backend.py",
+        "metaloop/execution/ray_connection.py",
+        "metaloop/execution/ray_jobs.py",
+        "metaloop/execution/ray_metrics.py",
+    },
     "subprocess": {
         "metaloop/files/repository.py",
         "metaloop/brains/agent/command.py",

@@ -30,6 +30,8 @@ COMMANDS = MappingProxyType(
             "metaloop.edges.commands.evolve:evolve_command",
             "Mutate organizations and race them; hand over the better one.",
         ),
+        "launch": ("metaloop.edges.commands.launch:launch_group", "Run and evolve as jobs on a running Ray cluster."),
+        "top": ("metaloop.edges.commands.top:top_command", "Watch a run: devices, queue, best so far, spend."),
         "cluster": ("metaloop.edges.commands.cluster:cluster_command", "Show descriptions of simulated clusters."),
         "calibrate": (
             "metaloop.edges.commands.calibrate:calibrate_command",

@@ -10,14 +10,18 @@ from metaloop.execution.org_run import Observer
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.records import TRUNK, digest
 
+Following = Callable[[str, int], Observer]
+"""From an organization's name and seed to who follows its org run."""
+
 
 class Progress:
     """Live bars on a terminal; elsewhere (and with ``lines_only``, where several org runs go on at a time) one line for
-    each org run and confirmation that ends."""
+    each org run and confirmation that ends. ``also`` follows every org run, too."""
 
-    def __init__(self, quiet: bool = False, lines_only: bool = False) -> None:
+    def __init__(self, quiet: bool = False, lines_only: bool = False, also: Following | None = None) -> None:
         from rich.console import Console
 
+        self._also = also
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
         self._plain = lines_only or not self._console.is_terminal
 
@@ -38,11 +42,14 @@ class Progress:
             TimeRemainingColumn(),
         )
         last = ""
+        follow = self._also(name, seed) if self._also else None
         with Bars(*columns, console=self._console, transient=True, disable=self._plain) as bars:
             task = bars.add_task(f"{name} seed {seed}", total=1.0, now="")
 
             def observe(event: ev.Event, state: OrgState) -> None:
                 nonlocal last
+                if follow is not None:
+                    follow(event, state)
                 if isinstance(event, ev.Finished | ev.Merged | ev.RunEnded):
                     last = _status(state)
                     bars.update(task, completed=min(1.0, state.ledger.share(event.t)), now=last)

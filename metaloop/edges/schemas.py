@@ -24,11 +24,13 @@ from metaloop.edges.commands.scout import Sighting
 from metaloop.edges.evolution.results import EvolutionResults
 from metaloop.edges.leaderboard import Leaderboard
 from metaloop.edges.transfer import TransferResults
+from metaloop.execution.ray_jobs import Job
 from metaloop.execution.simulator.cluster import Cluster
 from metaloop.meta.calibration import Timing
 from metaloop.meta.evolution.plan import Plan
 from metaloop.meta.fidelity import Fidelity
 from metaloop.meta.results import IdeaFates, Results
+from metaloop.meta.watching import RunNow
 from metaloop.vocabulary.lessons import Lessons
 from metaloop.vocabulary.space import Knob
 
@@ -51,12 +53,15 @@ def outputs() -> Mapping[str, tuple[str, Any]]:
         "evolve-plan": ("evolve --dry-run", Plan),
         "fidelity": ("fidelity", Fidelity),
         "idea-list": ("idea list", IdeaFates),
+        "launch": ("launch run, launch evolve, launch resume, launch status ID, launch logs, launch stop", Job),
+        "launch-jobs": ("launch status", list[Job]),
         "lessons": ("lessons gather, lessons show", Lessons),
         "record": ("record", RecordingSummary),
         "replay": ("replay", ReplayedRun),
         "role": ("role show", ShownRole),
         "run": ("run, resume of a run, transfer of an organization", Results),
         "scout": ("scout", Sighting),
+        "top": ("top", RunNow),
         "transfer": ("transfer of a run", TransferResults),
     }
 

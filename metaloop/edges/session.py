@@ -16,6 +16,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec.structs import replace
 
+from metaloop.edges.means import Means
 from metaloop.edges.outside import scout_terms, with_notes
 from metaloop.edges.progress import Progress
 from metaloop.edges.spending import Limit, within_limit
@@ -37,13 +38,18 @@ from metaloop.vocabulary.text import nearest
 NONE_GIVEN: Mapping[str, str] = MappingProxyType({})
 
 
+def spec_of(terms: RunTerms) -> TrainerSpec:
+    """The trainer that the terms name."""
+    return TrainerSpec(terms.trainer, terms.preset, terms.data, terms.pace)
+
+
 def target_of(terms: RunTerms) -> Target:
     """The target that the terms name."""
-    return describe(TrainerSpec(terms.trainer, terms.preset, terms.data))
+    return describe(spec_of(terms))
 
 
 @contextmanager
-def open_backend(terms: RunTerms, address: str | None, progress: Progress) -> Iterator[Backend]:
+def open_backend(terms: RunTerms, means: Means, progress: Progress) -> Iterator[Backend]:
     """The backend that the terms name, closed at the end whatever happens.
 
     Ray reports the deaths of processes on standard output, which belongs to results: it goes to standard error.
@@ -55,11 +61,8 @@ def open_backend(terms: RunTerms, address: str | None, progress: Progress) -> It
 
     progress.say(f"starting Ray and {terms.devices} warm trainers …")
     with redirect_stdout(sys.stderr):
-        spec, placement = (
-            TrainerSpec(terms.trainer, terms.preset, terms.data),
-            Placement(gpus=1 / terms.devices_per_gpu),
-        )
-        backend = RayBackend(spec, terms.devices, address, placement=placement)
+        placement = Placement(gpus=1 / terms.devices_per_gpu, wait_s=means.wait_s)
+        backend = RayBackend(spec_of(terms), terms.devices, means.address, in_order=terms.in_order, placement=placement)
         try:
             with heeding(backend.notice):
                 yield backend
@@ -72,7 +75,7 @@ def simulator_of(terms: RunTerms) -> Backend:
     from metaloop.execution.simulator.backend import Simulator
     from metaloop.execution.simulator.cluster import Cluster
 
-    trainer = make_simulated(TrainerSpec(terms.trainer, terms.preset, terms.data))
+    trainer = make_simulated(spec_of(terms))
     return Simulator(trainer, terms.devices, msgspec.convert(terms.cluster, Cluster))
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from metaloop.actors.state import replay
 from metaloop.edges import session
+from metaloop.edges.means import Means
 from metaloop.edges.progress import Progress
 from metaloop.execution.org_run import has_ended
 from metaloop.files import journal
@@ -93,7 +94,8 @@ class Transferring:
         large = self.terms.large
         places = [self._out.org_run(name, seed) for name, seed in self.org_runs]
         known = [c for place in places for c in read_lines(place.confirmations, Confirmation)]
-        with session.open_backend(large, address, progress) as backend:
+        means = Means(address, 0.0, as_json=False, track=False)
+        with session.open_backend(large, means, progress) as backend:
             confirmer = Confirmer(backend, large.confirm_pairs, known)
             for name, seed in self.org_runs:
                 events = self._events(name, seed)

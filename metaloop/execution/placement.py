@@ -10,10 +10,14 @@ class Placement(msgspec.Struct, frozen=True):
 
     Below 1, devices share cores or GPUs: then each trains more slowly, and allocated device time is no longer machine
     time. That is for trainings too small to fill a GPU, and for measuring the loop itself with many idle trainers.
+
+    ``wait_s``: how long devices may take to come free, or to be added by the cluster's autoscaler, which sees the
+    waiting reservation as demand. With 0 they must be there.
     """
 
     cpus: float = 1.0
     gpus: float = 1.0
+    wait_s: float = 0.0
 
     def resources(self, gpu: bool) -> dict[str, float]:
         """In Ray's words."""

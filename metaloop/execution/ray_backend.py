@@ -7,8 +7,6 @@ that an experiment never pays for starting a process; role actors hold none.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,13 +14,16 @@ from metaloop.execution.backend import Hosting
 from metaloop.execution.heartbeats import HEALTH, lease_s
 from metaloop.execution.notice import Notice
 from metaloop.execution.placement import WHOLE, Placement
+from metaloop.execution.ray_connection import last_line, start_ray
 from metaloop.execution.ray_hosting import HostLoop
 from metaloop.execution.ray_roles import Roles
-from metaloop.execution.ray_trainers import START_S, Trainers, Trainings, last_line
+from metaloop.execution.ray_trainers import START_S, Trainers, Trainings
 from metaloop.execution.trainer import TrainerSpec, describe
 from metaloop.vocabulary.errors import BackendError
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 
+RESERVE_S = 20.0
+"""How long devices that are there may take to come free: Ray gives back those of an ended run within seconds."""
 MOST_STARTS = 3
 """A process that dies this often before it is up dies of itself, and not of its node."""
 
@@ -58,22 +59,13 @@ class RayBackend:
         self._in_order = in_order
         self._beside = beside
         self._reservation: Any = None
-        self._ray: Any = beside._ray if beside else _start_ray(address)
+        self._ray: Any = beside._ray if beside else start_ray(address)
         self._gpu = bool(self._ray.cluster_resources().get("GPU"))
         self._roles = Roles(self._ray)
         self._trainers = Trainers(self._ray, spec, self._gpu, placement)
-        resource = "GPU" if self._gpu else "CPU"
-        available = placement.most_devices(self._ray.cluster_resources())
-        if devices > available:
-            self.close()
-            raise BackendError(
-                f"asked for {devices} devices, but there are {available} ({resource}). Ask for at most {available}."
-            )
         prefix = "gpu" if self._gpu else "cpu"
         self.devices = tuple(f"{prefix}-{i}" for i in range(devices))
-        share = placement.resources(self._gpu)
-        self._reservation = self._ray.util.placement_group([share] * devices, strategy="PACK")
-        self._come_up({"": self._reservation.ready()}, lambda _: self._reservation.ready(), "reserved devices")
+        self._reserve(placement)
         self._come_up(self._trainers.start(self.devices, self._reservation), self._trainers.restart, "trainers")
 
     def close(self) -> None:
@@ -85,6 +77,33 @@ class RayBackend:
             self._ray.kill(actor)
         if self._reservation is not None:
             self._ray.util.remove_placement_group(self._reservation)
+
+    def _reserve(self, placement: Placement) -> None:
+        """Take the devices for as long as the backend lives.
+
+        Raises:
+            BackendError: there are not as many, or others hold them.
+        """
+        resource, asked = "GPU" if self._gpu else "CPU", len(self.devices)
+        known = placement.most_devices(self._ray.cluster_resources())
+        if asked > known and not placement.wait_s:
+            self.close()
+            raise BackendError(
+                f"asked for {asked} devices, but there are {known} ({resource}). Ask for at most {known}, or let a "
+                "cluster that grows add nodes with --wait-minutes."
+            )
+        self._reservation = self._ray.util.placement_group([placement.resources(self._gpu)] * asked, strategy="PACK")
+        try:
+            self._ray.get(self._reservation.ready(), timeout=RESERVE_S + placement.wait_s)
+        except self._ray.exceptions.GetTimeoutError:
+            free = placement.most_devices(self._ray.available_resources())
+            known = placement.most_devices(self._ray.cluster_resources())
+            self._ray.util.remove_placement_group(self._reservation)
+            self.close()
+            raise BackendError(
+                f"asked for {asked} devices, but {free} of the cluster's {known} ({resource}) are free, each on a node "
+                "with a free CPU. Ask for fewer, or wait longer with --wait-minutes."
+            ) from None
 
     def _come_up(self, refs: dict[str, Any], again: Callable[[str], Any], what: str) -> None:
         """Wait until processes are up. One that dies meanwhile, or had died unnoticed while it had nothing to do, is
@@ -134,25 +153,3 @@ class RayBackend:
     def train_all(self, requests: Sequence[TrainingRequest], on_result: Callable[[int, TrainingResult], None]) -> None:
         """Train everything; a request whose device dies is tried once more, then is a crash."""
         Trainings(self._ray, self._trainers, self._longest_s, self.notice).run(requests, on_result)
-
-
-def _start_ray(address: str | None) -> Any:
-    """Ray, connected; a local one starts quietly, without dashboard and usage reports."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray starts workers at niceness 15: any other process would then slow the trainings that are being measured.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    import ray
-    import ray.util.scheduling_strategies
-
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if address is None:
-        options |= {"include_dashboard": False, "address": "local"}
-    else:
-        options |= {"address": address}
-    try:
-        with contextlib.suppress(RuntimeWarning):
-            ray.init(**options)
-    except Exception as error:  # Ray raises plain ones, too, for a node that does not come up in 30 s
-        raise BackendError(f"Ray could not be reached or started: {last_line(error)}") from None
-    return ray

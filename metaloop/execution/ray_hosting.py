@@ -29,8 +29,9 @@ from metaloop.actors.messages import (
 from metaloop.execution.backend import Hosting
 from metaloop.execution.heartbeats import Heartbeats, lease_s
 from metaloop.execution.notice import GRACE_S, Notice
+from metaloop.execution.ray_connection import last_line
 from metaloop.execution.ray_roles import Roles
-from metaloop.execution.ray_trainers import POLL_S, QUIET_S, Trainers, last_line, must_come_back
+from metaloop.execution.ray_trainers import POLL_S, QUIET_S, Trainers, must_come_back
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.errors import Preempted
 from metaloop.vocabulary.records import TrainingResult

@@ -12,6 +12,7 @@ from metaloop.execution.heartbeats import HEALTH, Heartbeats, lease_s
 from metaloop.execution.notice import GRACE_S, Notice
 from metaloop.execution.placement import Placement
 from metaloop.execution.ray_actors import TrainerProcess
+from metaloop.execution.ray_connection import last_line
 from metaloop.execution.trainer import TrainerSpec
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.errors import BackendError, Preempted
@@ -181,9 +182,3 @@ class Trainings:
         training = sum(call.attempt > 0 for call in self._calls.values())
         if self._waiting and (not training or since_notice >= GRACE_S):
             raise Preempted(f"stopped on notice, with {len(self._waiting) + training} trainings of the harness to do.")
-
-
-def last_line(error: BaseException) -> str:
-    """An error of Ray's in one line: the last one says what it is."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__

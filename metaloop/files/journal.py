@@ -68,6 +68,35 @@ class FileJournal:
         self._file.close()
 
 
+class Tail:
+    """Reads a journal as it grows: each call gives the whole events that were added since the last one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+        self._lines = 0
+
+    def news(self) -> list[Event]:
+        """The new events; none where there is no journal yet. A journal that became shorter than what was read was
+        begun anew: :class:`EOFError`, and this tail is of no more use.
+
+        Raises:
+            JournalError: a whole line is not an event (``path:line``).
+        """
+        if not self._path.exists():
+            return []
+        if self._path.stat().st_size < self._read:
+            raise EOFError(self._path)
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            data = file.read()
+        whole = data.rfind(b"\n") + 1
+        events = list(_decoded(self._path, data[:whole].split(b"\n")[:-1], self._lines + 1))
+        self._read += whole
+        self._lines += len(events)
+        return events
+
+
 def encode(event: Event) -> bytes:
     """The one spelling of an event."""
     return _ENCODER.encode(event)
@@ -88,8 +117,12 @@ def iterate(path: Path) -> Iterator[Event]:
         data = path.read_bytes()
     except OSError as error:
         raise JournalError(path, None, f"cannot be read: {error.strerror}. Name an org run's journal.jsonl.") from None
-    lines = data.split(b"\n")
-    for number, line in enumerate(lines[:-1], start=1):
+    yield from _decoded(path, data.split(b"\n")[:-1], 1)
+
+
+def _decoded(path: Path, lines: list[bytes], first: int) -> Iterator[Event]:
+    """The events of whole lines, numbered from ``first``."""
+    for number, line in enumerate(lines, start=first):
         try:
             yield _DECODER.decode(line)
         except msgspec.MsgspecError as error:

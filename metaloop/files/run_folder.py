@@ -79,6 +79,10 @@ class RunTerms(msgspec.Struct, frozen=True):
     """Where scouts look, as it was when the run was made; paths of folders may count from the run's folder."""
     lessons: tuple[Lesson, ...] = ()
     """What earlier org runs found, for organizations that want to know."""
+    pace: float = 1.0
+    """Real seconds for each that a simulated trainer claims, where Ray hosts it."""
+    in_order: bool = False
+    """Members' answers are taken in the order of the questions, before any training's result."""
 
     devices_per_gpu: int = 1
     """Devices that share one GPU."""

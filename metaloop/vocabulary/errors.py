@@ -9,6 +9,7 @@
     ├── UsageError                the command line's own arguments
     ├── JournalError              a journal that cannot be replayed: carries path and line
     ├── RepositoryError           git refused
+    ├── StorageError          storage that a folder is mirrored to cannot be read or written
     ├── BackendError              the cluster cannot host the run
     │   └── Preempted             the process was told that it would be stopped, and has stopped in order
     ├── ModelError                a model could not be brought to an answer
@@ -65,6 +66,10 @@ class JournalError(FileError):
 
 class RepositoryError(MetaloopError):
     """git refused an operation on an org run's repository."""
+
+
+class StorageError(MetaloopError):
+    """The storage that a folder is mirrored to cannot be read or written."""
 
 
 class BackendError(MetaloopError):

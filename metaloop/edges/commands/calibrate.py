@@ -10,6 +10,7 @@ import msgspec
 
 from metaloop.edges.commands.options import default_out, run_options
 from metaloop.edges.commands.real_run import prepare_real
+from metaloop.edges.means import means_of
 from metaloop.edges.outcome import print_json
 from metaloop.files.run_folder import RunFolder, write_json
 from metaloop.vocabulary.errors import UsageError
@@ -76,7 +77,7 @@ def calibrate_command(
     progress = Progress()
     if real is None:
         real = prepare_real(organizations, out, options)
-        with session.open_backend(RunFolder(real).read_terms(), options["address"], progress) as backend:
+        with session.open_backend(RunFolder(real).read_terms(), means_of(options), progress) as backend:
             session.execute(RunFolder(real), backend, progress)
         session.conclude(RunFolder(real))
     elif organizations:

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from metaloop.edges.commands.options import F, default_out, run_options
+from metaloop.edges.commands.options import F, default_out, mirror_option, run_options
 from metaloop.edges.commands.thinking_options import thinking_options
+from metaloop.edges.means import means_of
 from metaloop.edges.outcome import print_json
 from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.vocabulary.errors import UsageError
@@ -73,6 +74,7 @@ def _counts(*options: tuple[str, int, int, str]) -> Callable[[F], F]:
 )
 @thinking_options
 @run_options
+@mirror_option
 def evolve_command(organizations: tuple[Path, ...], controls: tuple[Path, ...], dry_run: bool, **options: Any) -> None:
     """Mutate organizations (folders with an ORG.md) and race them, to raise confirmed gain per GPU-hour.
 
@@ -119,7 +121,7 @@ def evolve_command(organizations: tuple[Path, ...], controls: tuple[Path, ...], 
     if folder.terms.exists():
         raise UsageError(f"{out} already holds an evolution. Continue it with `metaloop resume {out}`.")
     folder.begin(terms, seeds | yardsticks)
-    carry_out_evolution(folder, options["address"], options["as_json"], not options["no_mlflow"])
+    carry_out_evolution(folder, means_of(options))
 
 
 evolve_command = _without(evolve_command, NOT_OURS)

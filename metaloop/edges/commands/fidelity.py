@@ -10,6 +10,7 @@ import msgspec
 
 from metaloop.edges.commands.options import default_out, make_terms, run_options
 from metaloop.edges.commands.real_run import prepare_real
+from metaloop.edges.means import means_of
 from metaloop.files.run_folder import RunFolder, RunTerms, write_json
 from metaloop.vocabulary.errors import UsageError
 
@@ -62,7 +63,7 @@ def fidelity_command(organizations: tuple[Path, ...], real: Path | None, sim_dat
     if real is None:
         real = prepare_real(organizations, out, options)
         terms = RunFolder(real).read_terms()
-        with session.open_backend(terms, options["address"], progress) as backend:
+        with session.open_backend(terms, means_of(options), progress) as backend:
             session.execute(RunFolder(real), backend, progress)
         session.conclude(RunFolder(real))
     elif organizations:

@@ -111,18 +111,66 @@ _OPTIONS = (
         show_default=True,
         help="Fresh paired seeds on which the harness retrains every trunk commit afterwards.",
     ),
+    click.option(
+        "--pace",
+        type=click.FloatRange(0.0),
+        default=1.0,
+        show_default=True,
+        help="--backend ray with a simulated trainer: real seconds for each that a training claims.",
+    ),
+    click.option(
+        "--in-order",
+        is_flag=True,
+        help="--backend ray: take members' answers in the order of the questions, before any training's result. With "
+        "one device a run then repeats decision by decision; a slow member holds up all others.",
+    ),
     click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder to make [default: runs/TIME]."),
-    click.option("--address", default=None, help="A running Ray cluster [default: a local one for this command]."),
+)
+
+_MEANS = (
+    click.option(
+        "--address",
+        default=None,
+        help="Where a running Ray listens, from a node of its cluster: HEAD:6379, or auto [default: one of its own].",
+    ),
+    click.option(
+        "--wait-minutes",
+        type=click.FloatRange(0.0),
+        default=0.0,
+        help="How long devices may take to come free, or to be added by the cluster's autoscaler [default: 0].",
+    ),
+    click.option(
+        "--mlflow",
+        default=None,
+        metavar="URI",
+        help="MLflow's tracking server [default: MLFLOW_TRACKING_URI, or here].",
+    ),
     click.option("--no-mlflow", is_flag=True, help="Do not write to MLflow."),
     click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there."),
 )
+"""With what the work is done: also what `resume` asks for, since it may have changed."""
 
 
 def run_options(command: F) -> F:
     """The options of every command that runs organizations."""
-    for option in reversed(_OPTIONS):
+    for option in reversed((*_OPTIONS, *_MEANS)):
         command = option(command)
     return command
+
+
+def means_options(command: F) -> F:
+    """The options of a command that goes on with what others began."""
+    for option in reversed(_MEANS):
+        command = option(command)
+    return command
+
+
+mirror_option = click.option(
+    "--mirror",
+    default="",
+    metavar="URL",
+    help="Storage that outlives this machine (s3://, gs://, file://, ...): the folder is copied there while it grows.",
+)
 
 
 def default_out(kind: str) -> Path:
@@ -149,6 +197,8 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         raise UsageError(
             "--cluster describes a simulated cluster, but --backend is ray. Add --backend sim, or drop it."
         )
+    if options["pace"] != 1.0 and trainer not in SIMULATED:
+        raise UsageError(f"--pace is for simulated trainers, but {trainer} trains for real. Drop it.")
     defaults = TRAINERS[trainer]
     thinkers = read_thinkers(options["models"] or SHIPPED) if "models" in options else Thinkers()
     return RunTerms(
@@ -169,6 +219,8 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         cluster=_cluster(options["cluster"] or defaults.cluster) if simulated else {},
         allowance=Allowance(options.get("max_tokens"), options.get("max_usd")),
         total_allowance=Allowance(options.get("max_total_tokens"), options.get("max_total_usd")),
+        pace=options["pace"],
+        in_order=options["in_order"],
         models=thinkers.models,
         agents=thinkers.agents,
         human=thinkers.human,

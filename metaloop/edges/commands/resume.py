@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from metaloop.edges.commands.options import means_options, mirror_option
+from metaloop.edges.means import means_of
 from metaloop.files.run_folder import RunFolder
 from metaloop.meta.evolution.folder import EvolutionFolder
 
 
 @click.command("resume")
-@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--address", default=None, help="A running Ray cluster [default: a local one for this command].")
-@click.option("--no-mlflow", is_flag=True, help="Do not write to MLflow.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there.")
-def resume_command(directory: Path, address: str | None, no_mlflow: bool, as_json: bool) -> None:
-    """Go on with the interrupted run or evolution in DIR.
+@click.argument("directory", metavar="DIR")
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Where to put what a URL holds.")
+@mirror_option
+@means_options
+def resume_command(directory: str, out: Path | None, **options: Any) -> None:
+    """Go on with the interrupted run or evolution in DIR: its folder, or the URL that it was mirrored to.
 
     Nothing that was finished is trained again. A training that was under way is charged up to the last sign of
     life and trained again.
     """
-    evolution = EvolutionFolder(directory)
+    from metaloop.edges.mirror import take_over
+
+    means = means_of(options)
+    path = take_over(directory, out)
+    evolution = EvolutionFolder(path)
     if evolution.terms.exists():
         from metaloop.edges.evolution.carry import carry_out_evolution
 
-        carry_out_evolution(evolution, address, as_json, not no_mlflow)
+        carry_out_evolution(evolution, means)
         return
     from metaloop.edges.commands.run import carry_out
 
-    folder = RunFolder(directory)
+    folder = RunFolder(path)
     folder.read_terms()
-    carry_out(folder, address, as_json, not no_mlflow)
+    carry_out(folder, means)

@@ -8,16 +8,18 @@ from typing import Any
 import click
 import msgspec
 
-from metaloop.edges.commands.options import default_out, make_terms, organization_folders, run_options
+from metaloop.edges.commands.options import default_out, make_terms, mirror_option, organization_folders, run_options
 from metaloop.edges.commands.thinking_options import models_by_organization, thinking_options
+from metaloop.edges.means import Means, means_of, meters_of
 from metaloop.files.org_file import read_organization, with_model
 from metaloop.files.run_folder import RunFolder, held
-from metaloop.vocabulary.errors import BackendError
+from metaloop.vocabulary.errors import BackendError, StorageError, UsageError
 
 
 @click.command("run")
 @click.argument("organizations", nargs=-1, type=click.Path(path_type=Path), metavar="ORG...")
 @run_options
+@mirror_option
 @thinking_options
 @click.option(
     "--sources",
@@ -67,29 +69,30 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     check_thinking([session.check_runnable(file, target, terms.thinkers.names) for file in files], terms)
     folder = session.create(options["out"] or default_out("run"), terms, folders, models)
     try:
-        carry_out(folder, options["address"], options["as_json"], not options["no_mlflow"])
-    except BackendError:
+        carry_out(folder, means_of(options))
+    except (BackendError, StorageError, UsageError):
         session.discard_if_empty(folder)
         raise
 
 
-def carry_out(folder: RunFolder, address: str | None, as_json: bool, track: bool) -> None:
+def carry_out(folder: RunFolder, means: Means) -> None:
     """Do what a run's folder still lacks, and say what came out. Also what ``resume`` does."""
     from metaloop.edges import session
+    from metaloop.edges.mirror import mirrored
     from metaloop.edges.outcome import show_results
     from metaloop.edges.progress import Progress
     from metaloop.edges.tracking import finish_tracker, start_tracker
 
-    progress = Progress()
+    progress = Progress(also=meters_of(means))
     progress.say(f"run folder: {folder.path} (if interrupted: metaloop resume {folder.path})")
-    with held(folder.path):
-        tracker = start_tracker(folder.path) if track else None
+    with held(folder.path), mirrored(folder.path, means.mirror, progress):
+        tracker = start_tracker(folder.path) if means.track else None
         try:
-            with session.open_backend(folder.read_terms(), address, progress) as backend:
+            with session.open_backend(folder.read_terms(), means, progress) as backend:
                 session.execute(folder, backend, progress)
             results = session.conclude(folder)
         finally:
             problem = finish_tracker(tracker, timeout=60.0) if tracker else None
     if problem:
         progress.say(f"MLflow has not got everything: {problem}")
-    show_results(folder, results, as_json)
+    show_results(folder, results, means.as_json)

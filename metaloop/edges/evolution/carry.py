@@ -17,6 +17,8 @@ from metaloop.edges.evolution.terms import stages_of
 from metaloop.edges.evolution.thinking import thinking, told
 from metaloop.edges.evolution.thoughtful import ThoughtfulMeasure
 from metaloop.edges.evolution.watch import ProgressWatcher
+from metaloop.edges.means import Means
+from metaloop.edges.mirror import mirrored
 from metaloop.edges.outcome import print_json
 from metaloop.edges.progress import Progress
 from metaloop.edges.tracking import finish_tracker, start_tracker
@@ -56,25 +58,26 @@ def show_plan(plan: Plan, say: Callable[[str], None]) -> None:
     )
 
 
-def carry_out_evolution(folder: EvolutionFolder, address: str | None, as_json: bool, track: bool) -> None:
+def carry_out_evolution(folder: EvolutionFolder, means: Means) -> None:
     """Do what an evolution's folder still lacks, and say what came out."""
     terms = read_json(folder.terms, EvolutionTerms)
     progress = Progress()
     progress.say(f"evolution folder: {folder.path} (if interrupted: metaloop resume {folder.path})")
     show_plan(make_plan(terms), progress.say)
-    with held(folder.path), _Stages(folder, terms, address) as stages:
-        evolution = _evolution(folder, terms, stages, ProgressWatcher(progress))
-        _run(evolution)
-        measured = stages.memory.measured()
-        results = _conclude(folder, terms, evolution, measured)
-        note = gather_evidence(folder, results, measured, progress, stages.purse)
-    results = replace(results, thinking=thinking(folder, measured))
-    write_json(folder.results, results)
-    if track:
-        problem = finish_tracker(start_tracker(folder.path), timeout=300.0)
-        if problem:
-            progress.say(f"MLflow has not got everything: {problem}")
-    if as_json:
+    with held(folder.path), mirrored(folder.path, means.mirror, progress):
+        with _Stages(folder, terms, means) as stages:
+            evolution = _evolution(folder, terms, stages, ProgressWatcher(progress))
+            _run(evolution)
+            measured = stages.memory.measured()
+            results = _conclude(folder, terms, evolution, measured)
+            note = gather_evidence(folder, results, measured, progress, stages.purse)
+        results = replace(results, thinking=thinking(folder, measured))
+        write_json(folder.results, results)
+        if means.track:
+            problem = finish_tracker(start_tracker(folder.path), timeout=300.0)
+            if problem:
+                progress.say(f"MLflow has not got everything: {problem}")
+    if means.as_json:
         print_json(results)
     else:
         _show(results, note)
@@ -92,7 +95,7 @@ def _run(evolution: Evolution) -> None:
 class _Stages:
     """The measures of all stages behind one memory: simulated ones in processes, real ones on devices."""
 
-    def __init__(self, folder: EvolutionFolder, terms: EvolutionTerms, address: str | None) -> None:
+    def __init__(self, folder: EvolutionFolder, terms: EvolutionTerms, means: Means) -> None:
         stages = stages_of(terms)
         self._real = {name: stage for name, stage in stages.items() if stage[0].backend != "sim"}
         simulated = {name: stage for name, stage in stages.items() if name not in self._real}
@@ -100,7 +103,7 @@ class _Stages:
         self._folder = folder
         self._simulator = SimulatedMeasure(simulated, terms.processes)
         self.thoughtful = ThoughtfulMeasure(folder, simulated, terms.processes, self.purse)
-        self._devices = RealMeasure(folder, self._real, terms.lanes, address, self._allowance, self.purse)
+        self._devices = RealMeasure(folder, self._real, terms.lanes, means, self._allowance, self.purse)
         self._most = terms.max_gpu_hours
         self.memory = Remembering(self._measure, folder.measured)
 

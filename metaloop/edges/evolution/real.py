@@ -11,11 +11,11 @@ from contextlib import ExitStack, redirect_stdout
 from metaloop.edges import session
 from metaloop.edges.evolution.purse import Purse, thinks
 from metaloop.edges.evolution.stage import Stages, prepare
+from metaloop.edges.means import Means, meters_of
 from metaloop.edges.progress import Progress
 from metaloop.edges.stopping import heeding
 from metaloop.execution.backend import Backend
 from metaloop.execution.placement import Placement
-from metaloop.execution.trainer import TrainerSpec
 from metaloop.files.org_record import OrgFile
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.evolution.finished import measured_folder
@@ -37,14 +37,15 @@ class RealMeasure:
         folder: EvolutionFolder,
         stages: Stages,
         lanes: int,
-        address: str | None,
+        means: Means,
         allowance: Callable[[], float],
         purse: Purse,
     ) -> None:
         self._folder = folder
         self._stages = stages
         self._lanes = lanes
-        self._address = address
+        self._means = means
+        self._meters = meters_of(means)
         self._allowance = allowance
         self._purse = purse
         self._held = ExitStack()
@@ -117,7 +118,7 @@ class RealMeasure:
         """One org run and its confirmation; what goes wrong is raised where the results are awaited."""
         try:
             place = self._folder.stage(request.stage)
-            progress = Progress(lines_only=self._lanes > 1)
+            progress = Progress(lines_only=self._lanes > 1, also=self._meters)
             session.execute_one(place, request.name, request.seed, backend, progress, granted)
             digest, split = organization.digest, self._stages[request.stage][1]
             results.put(measured_folder(place.org_run(request.name, request.seed), request, digest, split, real=True))
@@ -131,15 +132,15 @@ class RealMeasure:
         from metaloop.execution.ray_backend import RayBackend
 
         terms = next(terms for terms, _ in self._stages.values())
-        spec = TrainerSpec(terms.trainer, terms.preset, terms.data)
+        spec, where, in_order = session.spec_of(terms), self._means.address, terms.in_order
         self._held.enter_context(redirect_stdout(sys.stderr))
-        placement = Placement(gpus=1 / terms.devices_per_gpu)
-        first = RayBackend(spec, terms.devices, self._address, placement=placement)
+        placement = Placement(gpus=1 / terms.devices_per_gpu, wait_s=self._means.wait_s)
+        first = RayBackend(spec, terms.devices, where, in_order=in_order, placement=placement)
         self._held.callback(first.close)
         self._held.enter_context(heeding(first.notice))
         self._backends.append(first)
         for _ in range(self._lanes - 1):
-            other = RayBackend(spec, terms.devices, self._address, beside=first, placement=placement)
+            other = RayBackend(spec, terms.devices, where, in_order=in_order, beside=first, placement=placement)
             self._held.callback(other.close)
             self._backends.append(other)
 

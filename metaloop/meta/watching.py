@@ -1,0 +1,265 @@
+"""How a run is getting on, from its folder alone: running or finished, here or copied.
+
+Journals are read as they grow, so that a look costs what happened since the last one. What is shown of an improvement
+is what the organization itself sees, on the validation split and on its own seeds: a hint, which confirmation then
+bears out or does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from metaloop.actors.state import OrgState
+from metaloop.files.journal import Tail
+from metaloop.files.run_folder import OrgRunFolder, RunFolder, RunTerms, last_sign
+from metaloop.meta.evolution.folder import EvolutionFolder
+from metaloop.vocabulary.records import TRUNK, digest, paired
+
+Phase = Literal["waiting", "running", "silent", "ended", "confirming", "confirmed"]
+"""``silent``: no sign of life for longer than :data:`SILENCE_S`, whoever ran it is gone or hangs; ``ended``: and its
+confirmation has not begun."""
+OVER = ("ended", "confirming", "confirmed")
+SILENCE_S = 10.0
+"""The Ray backend leaves a sign every second."""
+
+
+class DeviceNow(msgspec.Struct, frozen=True):
+    """A held device: what it trains, for whom, and since how many seconds; ``experiment`` is empty where it idles."""
+
+    device: str
+    experiment: str
+    purpose: str
+    author: str
+    seconds: float
+
+
+class OrgRunNow(msgspec.Struct, frozen=True):
+    """An org run at this moment. ``gain_val_bpb``: baseline minus trunk on the validation split, over the repeats that
+    both have; None before there are any. Hours are device-hours; ``eta_s`` is wall time until its budget is spent,
+    confirmation not included. ``utilization`` counts the trainings that are under way."""
+
+    stage: str
+    organization: str
+    seed: int
+    phase: Phase
+    seconds: float
+    silent_s: float
+    devices: tuple[DeviceNow, ...]
+    queue: int
+    experiments: int
+    merges: int
+    baseline_bpb: float | None
+    trunk_bpb: float | None
+    gain_val_bpb: float | None
+    gain_val_per_gpu_hour: float | None
+    spent_gpu_hours: float
+    budget_gpu_hours: float
+    utilization: float
+    tokens: int
+    usd: float
+    confirmations: int
+    eta_s: float | None
+
+    @property
+    def busy(self) -> int:
+        return sum(bool(device.experiment) for device in self.devices)
+
+
+class RunNow(msgspec.Struct, frozen=True):
+    """A run or an evolution at this moment; what has not begun is in the counts only."""
+
+    path: str
+    finished: bool
+    org_runs_planned: int
+    org_runs_ended: int
+    spent_gpu_hours: float
+    budget_gpu_hours: float
+    tokens: int
+    usd: float
+    eta_s: float | None
+    org_runs: tuple[OrgRunNow, ...]
+
+
+class Watch:
+    """Looks at a run's or an evolution's folder again and again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._org_runs: dict[Path, _OrgRunWatch] = {}
+
+    def look(self, wall: float) -> RunNow:
+        """How it is at ``wall`` (Unix seconds, as file times are).
+
+        Raises:
+            FileError: it is the folder of no run, or a file in it is damaged.
+        """
+        planned, seen = 0, []
+        for folder in self._folders():
+            terms = folder.read_terms()
+            for name in terms.organizations:
+                for seed in terms.org_run_seeds:
+                    planned += 1
+                    seen.append(self._watched(folder, name, seed).look(terms, wall))
+        return _sum_up(self._path, planned, [each for each in seen if each.phase != "waiting"], _budget(seen))
+
+    def _folders(self) -> list[RunFolder]:
+        """The folders of real trainings: an evolution's stages, or the run itself."""
+        if not EvolutionFolder(self._path).terms.exists():
+            return [RunFolder(self._path)]
+        stages = [RunFolder(terms.parent) for terms in sorted(self._path.glob("*/run.json"))]
+        return [stage for stage in stages if stage.read_terms().backend != "sim"]
+
+    def _watched(self, folder: RunFolder, name: str, seed: int) -> _OrgRunWatch:
+        place = folder.org_run(name, seed)
+        if place.path not in self._org_runs:
+            stage = "" if folder.path == self._path else folder.path.name
+            self._org_runs[place.path] = _OrgRunWatch(place, stage, name, seed)
+        return self._org_runs[place.path]
+
+
+class _OrgRunWatch:
+    """One org run, followed."""
+
+    def __init__(self, place: OrgRunFolder, stage: str, name: str, seed: int) -> None:
+        self._place = place
+        self._names = (stage, name, seed)
+        self._tail = Tail(place.journal)
+        self._state = OrgState()
+
+    def look(self, terms: RunTerms, wall: float) -> OrgRunNow:
+        try:
+            news = self._tail.news()
+        except EOFError:
+            self._tail, self._state = Tail(self._place.journal), OrgState()
+            news = self._tail.news()
+        for event in news:
+            self._state.apply(event)
+        return _org_run_now(self._names, self._state, self._signs(terms, wall), terms)
+
+    def _signs(self, terms: RunTerms, wall: float) -> tuple[float, float, int]:
+        """Run time now; seconds without a sign of life; confirmations so far."""
+        lines = self._place.confirmations
+        confirmations = lines.read_bytes().count(b"\n") if lines.exists() else 0
+        if self._state.ended or terms.backend == "sim":
+            return self._state.now, 0.0, confirmations
+        alive = self._place.alive
+        touched = [file.stat().st_mtime for file in (alive, self._place.journal) if file.exists()]
+        return max(self._state.now, last_sign(self._place)), max(0.0, wall - max(touched, default=wall)), confirmations
+
+
+def _org_run_now(
+    names: tuple[str, str, int], state: OrgState, signs: tuple[float, float, int], terms: RunTerms
+) -> OrgRunNow:
+    stage, organization, seed = names
+    now, silent_s, confirmations = signs
+    spent = state.ledger.spent_s(now)
+    devices = _devices(state, now)
+    busy_s = state.ledger.busy_s + math.fsum(device.seconds for device in devices if device.experiment)
+    baseline, trunk, gain = _improvement(state)
+    held = len(state.ledger.held)
+    return OrgRunNow(
+        stage=stage,
+        organization=organization,
+        seed=seed,
+        phase=_phase(state, silent_s, confirmations, _to_confirm(state, terms)),
+        seconds=now,
+        silent_s=silent_s,
+        devices=devices,
+        queue=len(state.queue),
+        experiments=state.finished,
+        merges=state.branches[TRUNK].merges if state.branches else 0,
+        baseline_bpb=baseline,
+        trunk_bpb=trunk,
+        gain_val_bpb=gain,
+        gain_val_per_gpu_hour=gain / (spent / 3600) if gain is not None and spent > 0 else None,
+        spent_gpu_hours=spent / 3600,
+        budget_gpu_hours=terms.gpu_hours,
+        utilization=min(1.0, busy_s / spent) if spent > 0 else 0.0,
+        tokens=state.ledger.tokens,
+        usd=state.ledger.usd,
+        confirmations=confirmations,
+        eta_s=max(0.0, terms.budget_s - spent) / held if held else None,
+    )
+
+
+def _phase(state: OrgState, silent_s: float, confirmations: int, to_confirm: int) -> Phase:
+    if state.started is None:
+        return "waiting"
+    if not state.ended:
+        return "silent" if silent_s > SILENCE_S else "running"
+    if not confirmations:
+        return "ended"
+    return "confirming" if confirmations < to_confirm else "confirmed"
+
+
+def _to_confirm(state: OrgState, terms: RunTerms) -> int:
+    """How many trainings the harness makes of trunk: every commit's, or those of both ends, on every pair's seed."""
+    merges = state.branches[TRUNK].merges if state.branches else 0
+    return terms.confirm_pairs * (1 + (min(1, merges) if terms.confirm == "ends" else merges))
+
+
+def _devices(state: OrgState, now: float) -> tuple[DeviceNow, ...]:
+    return tuple(_device(state, name, now) for name in sorted(state.ledger.held, key=lambda d: state.ranks[d]))
+
+
+def _device(state: OrgState, name: str, now: float) -> DeviceNow:
+    running = state.running.get(name)
+    if running is None:
+        return DeviceNow(name, "", "", "", 0.0)
+    entry = state.experiments[running]
+    experiment = entry.experiment
+    author = state.proposals[experiment.proposal].proposal.author if experiment.proposal else ""
+    return DeviceNow(name, running, experiment.purpose, author, max(0.0, now - entry.started))
+
+
+def _improvement(state: OrgState) -> tuple[float | None, float | None, float | None]:
+    """Scores of baseline and trunk, and the mean difference over the repeats that both have."""
+    if not state.branches:
+        return None, None, None
+    baseline = state.scores.get(digest({}), {})
+    trunk = state.scores.get(state.branches[TRUNK].key, {})
+    gains = paired(baseline, trunk)
+    return _mean(baseline.values()), _mean(trunk.values()), _mean(gains)
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    known = list(values)
+    return math.fsum(known) / len(known) if known else None
+
+
+def _budget(seen: Sequence[OrgRunNow]) -> float:
+    return math.fsum(each.budget_gpu_hours for each in seen)
+
+
+def _sum_up(path: Path, planned: int, seen: list[OrgRunNow], budget: float) -> RunNow:
+    ended = [each for each in seen if each.phase in OVER]
+    return RunNow(
+        path=str(path),
+        finished=(path / "results.json").exists(),
+        org_runs_planned=planned,
+        org_runs_ended=len(ended),
+        spent_gpu_hours=math.fsum(each.spent_gpu_hours for each in seen),
+        budget_gpu_hours=budget,
+        tokens=sum(each.tokens for each in seen),
+        usd=math.fsum(each.usd for each in seen),
+        eta_s=_eta(planned, seen, len(ended)),
+        org_runs=tuple(seen),
+    )
+
+
+def _eta(planned: int, seen: list[OrgRunNow], ended: int) -> float | None:
+    """Wall time until all budgets are spent, one org run after the other, confirmations not included: what is left of
+    those under way, and as long for each that has not begun as those took that have ended."""
+    running = [each.eta_s for each in seen if each.eta_s is not None]
+    to_come = planned - len(seen)
+    if not running and (to_come or ended < planned):
+        return None
+    lengths = [each.seconds for each in seen if each.phase in OVER]
+    lengths = lengths or [each.seconds + (each.eta_s or 0.0) for each in seen]
+    each_takes = math.fsum(lengths) / len(lengths) if lengths else 0.0
+    return max(running, default=0.0) + to_come * each_takes

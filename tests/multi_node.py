@@ -1,0 +1,99 @@
+"""A Ray cluster of several nodes on this machine, with a job server and a token of its own, for tests and by hand.
+
+``python tests/multi_node.py 2`` starts a head without devices and two workers of one CPU each, prints where they are
+as one line of JSON, and ends them when its standard input closes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TOKEN = "RAY_AUTH_TOKEN"
+
+
+@dataclass(frozen=True)
+class MultiNode:
+    """Where the cluster is, and who may use it."""
+
+    ray: str
+    jobs: str
+    metrics: int
+    token: str
+
+    def environment(self, token: str | None = None) -> dict[str, str]:
+        """This process's environment with the cluster's token (or another one), and no other cluster's address."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        root = str(Path(__file__).resolve().parent.parent)
+        return {**kept, TOKEN: token or self.token, "PYTHONPATH": root}
+
+
+@contextmanager
+def multi_node(workers: int) -> Iterator[MultiNode]:
+    """The cluster, as long as the block lasts."""
+    environment = {**os.environ, TOKEN: secrets.token_hex(20), "RAY_AUTH_MODE": "token"}
+    command = [sys.executable, __file__, str(workers)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, "the cluster did not start; what it said stands above"
+        yield MultiNode(**json.loads(line))
+    finally:
+        process.stdin.close()
+        process.wait(timeout=60)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on just now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def main() -> None:
+    """Start, tell, wait, end."""
+    os.environ.setdefault(TOKEN, secrets.token_hex(20))
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    from ray.cluster_utils import Cluster
+
+    web, agent, metrics = free_ports(3)
+    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": web}
+    ports = {"dashboard_agent_listen_port": agent, "metrics_export_port": metrics}
+    cluster = Cluster(initialize_head=True, head_node_args={**head, **ports})
+    for index in range(int(sys.argv[1])):
+        _add_worker(cluster, index)
+    where = {"ray": cluster.address, "jobs": f"http://127.0.0.1:{web}", "metrics": metrics, "token": os.environ[TOKEN]}
+    print(json.dumps(where), flush=True)
+    sys.stdin.read()
+    cluster.shutdown()
+
+
+def _add_worker(cluster: Any, index: int, attempts: int = 3) -> None:
+    """One more node. Ray gives its processes 30 s to start, which is little where many tests share few cores."""
+    for attempt in range(attempts):
+        try:
+            # With one folder for all, each node would unpack a job's package over the one that others use.
+            cluster.add_node(num_cpus=1, runtime_env_dir_name=f"runtime_resources_{index}_{attempt}")
+        except Exception as error:
+            print(f"node {index}, attempt {attempt}: {error}", file=sys.stderr)
+            if attempt == attempts - 1:
+                raise
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()
