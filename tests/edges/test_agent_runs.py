@@ -135,7 +135,7 @@ members:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_person_answers_a_running_organization(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "roles", tmp_path / "roles")
     (tmp_path / "orgs" / "with-eve").mkdir(parents=True)
@@ -180,7 +180,7 @@ def answer_one(place: Path, choice: str) -> list[str]:
     return [found[0]["id"]] if done.returncode == 0 else []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_prose_organization_edits_trains_and_merges_for_real(tmp_path: Path) -> None:
     size = ("--preset", "cpu-micro", "--gpu-hours", "0.02", "--devices", "1", "--confirm-pairs", "2")
     found = run(PROSE, *STAND_IN, *size, "--out", "out", cwd=tmp_path)

@@ -104,7 +104,7 @@ def exchanges(out: Path) -> list[Exchange]:
     return [msgspec.json.decode(path.read_bytes(), type=Exchange) for path in out.rglob("transcripts/*/*.json")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 class TestWhole:
     def test_prose_is_rewritten_and_raced(self, whole: tuple[Path, Any, int]) -> None:
         out, results, _ = whole
@@ -156,7 +156,7 @@ class TestWhole:
         assert len(desk.requests) == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_and_taken_up_it_ends_the_same_and_pays_once(
     whole: tuple[Path, Any, int], desk_and_place: tuple[Path, dict[str, str], Desk]
 ) -> None:
@@ -185,7 +185,7 @@ def _timeless(born: dict[str, Any]) -> dict[str, Any]:
     return {**born, "cost": {**born["cost"], "seconds": 0}}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_total_holds_over_everything(desk_and_place: tuple[Path, dict[str, str], Desk]) -> None:
     place, env, _ = desk_and_place
     results = metaloop(*EVOLVE, "--max-total-tokens", "20000", "--out", "limited", cwd=place, env=env)
@@ -196,7 +196,7 @@ def test_a_total_holds_over_everything(desk_and_place: tuple[Path, dict[str, str
     assert tokens == kept + results["thinking"]["rewriting"][0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_real_stages_are_thought_through_and_paid(desk_and_place: tuple[Path, dict[str, str], Desk]) -> None:
     """The confirmation, on Ray with real trainings; its answers cost the same ledger."""
     place, env, _ = desk_and_place

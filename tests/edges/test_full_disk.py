@@ -78,7 +78,7 @@ def fill(ballast: Path, but: int) -> None:
     ballast.write_bytes(b"x" * (disk.f_bavail * disk.f_bsize - but))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("finished", "but", "refused"),
     [pytest.param(0, 200_000, "git ", id="at the start"), pytest.param(3, 0, "No space left on device", id="later")],

@@ -21,7 +21,7 @@ from metaloop.meta.audit import audit
 from metaloop.vocabulary import events as ev
 from tests.multi_node import MultiNode, multi_node
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
 PATIENCE_S = 600.0

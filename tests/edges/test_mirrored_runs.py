@@ -99,7 +99,7 @@ def test_a_store_that_fails_in_mid_run_is_told_of_and_ends_nothing(
     assert "Catch up with: metaloop resume" in told
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_goes_on_elsewhere_when_its_machine_is_gone(tmp_path: Path) -> None:
     """SIGKILL to everything, the folder deleted: `resume URL` goes on from the mirror, and pays nothing finished there
     again."""

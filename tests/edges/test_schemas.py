@@ -151,14 +151,14 @@ def test_a_missing_or_strange_field_is_found(finished: tuple[Path, Any]) -> None
             check("run", wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_evolution(tmp_path: Path) -> None:
     out = str(tmp_path / "evolved")
     check("evolve", metaloop("evolve", *ORGS, *SIZES, *SMALL, "--out", out))
     check("evolve", metaloop("resume", out, "--no-mlflow"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_worlds_compared_and_measured(finished: tuple[Path, Any], tmp_path: Path) -> None:
     """A simulated run stands for the real one: what it is made of has the same shape."""
     real = ("--real", str(finished[0]))
@@ -166,14 +166,14 @@ def test_worlds_compared_and_measured(finished: tuple[Path, Any], tmp_path: Path
     check("calibrate-timing", metaloop("calibrate", *real, "--timing-only", "--out", str(tmp_path / "t")))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_recording(tmp_path: Path) -> None:
     table = tmp_path / "more.jsonl"
     sizes = ("--trainings", "2", "--devices", "1", "--preset", "cpu-micro")
     check("record", metaloop("record", *sizes, "--out", str(table)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_calibration(finished: tuple[Path, Any], tmp_path: Path) -> None:
     """On a few of the shipped trainings: the shape is the same, and the fit is quick."""
     space = describe(TrainerSpec("nanogpt", "cpu-tiny", "stdlib")).space

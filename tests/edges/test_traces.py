@@ -68,7 +68,7 @@ def traces_of(out: Path, client: Any) -> tuple[str, list[Any]]:
     return run, list(client.search_traces(locations=[memory["experiment"]], run_id=run, max_results=500))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 class TestTraces:
     def exchanges(self, out: Path) -> dict[str, Exchange]:
         folder = RunFolder(out).org_run("prose-bold", 0).transcripts

@@ -20,7 +20,7 @@ from metaloop.edges.tracking.publisher import FOLDER_TAG, KEY_TAG
 from tests.processes import wait_until
 from tests.tracking_server import TrackingServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 PATIENCE_S = 400.0
 """On a machine whose cores are all taken, Ray alone takes minutes to start."""
 ROOT = Path(__file__).resolve().parents[2]

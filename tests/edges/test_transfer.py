@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trunk_is_trained_again_and_nothing_twice(run: Path) -> None:
     arguments = ("transfer", str(run), "--to", "cpu-micro", "--pairs", "2", "--json")
     done = metaloop(*arguments)

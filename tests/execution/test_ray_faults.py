@@ -28,7 +28,7 @@ from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 from tests import invariant_checks as checks
 from tests.processes import ROLE, TRAINER, family, send, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = TrainerSpec("nanogpt", "cpu-micro", "stdlib")
 TARGET = describe(SPEC)
