@@ -127,6 +127,7 @@ class TestSimulated:
         place, _ = simulated
         assert "already holds an evolution" in refused("evolve", *SIMULATED, "--out", "whole", cwd=place)
 
+    @pytest.mark.long
     def test_killed_five_times_it_ends_the_same(self, simulated: tuple[Path, Any]) -> None:
         place, whole = simulated
         rng = random.Random(1)
@@ -166,7 +167,7 @@ def evolved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     return place, metaloop("evolve", *SMALL, *terms, "--seed", "11", "--out", "out", cwd=place)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 class TestReal:
     """One generation bred in the simulator, raced and confirmed on real trainings under Ray."""
 

@@ -76,7 +76,7 @@ def test_an_organization_is_not_crossed_with_itself(name: str) -> None:
     assert mutation.apply(parent, alone, random.Random(0)) is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_chains_of_mutations_stay_valid() -> None:
     tallies = list(chains(EACH_IN_THE_SUITE, seed=0))[-1]
     assert [fault for tally in tallies.values() for fault in tally.invalid] == [], table(tallies)
