@@ -97,6 +97,7 @@ td .soft, .soft { color: var(--soft); font-weight: 400; }
 nav { margin: 18px 0 0; display: flex; flex-wrap: wrap; gap: 6px 18px; font-size: 14px; }
 a { color: var(--accent); }
 details summary { cursor: pointer; color: var(--soft); font-size: 14px; margin: 6px 0; }
+td pre { max-width: 34rem; white-space: pre-wrap; overflow-wrap: anywhere; text-align: left; font-size: 12px; }
 code { font: 13px ui-monospace, SFMono-Regular, Menlo, monospace; }
 footer { margin-top: 60px; color: var(--soft); font-size: 13px; }
 """
