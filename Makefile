@@ -46,7 +46,7 @@ bench-nanogpt: setup ## Tokens per second beside karpathy/nanoGPT: make bench-na
 	$(BIN)/python bench/nanogpt_tokens_per_second.py --peer $(PEER)
 
 bench-sandbox: setup ## What the sandbox and the outside evaluation cost a training of changed code beyond itself
-	taskset -c 1 $(BIN)/python bench/sandbox.py --pairs 20 --fraction 0.1 --markdown docs/bench_sandbox.md
+	taskset -c 1 $(BIN)/python bench/sandbox.py --pairs 20 --markdown docs/bench_sandbox.md
 
 faults: setup ## A thousand random fault configurations of the simulator: all invariants must hold in each
 	$(BIN)/python bench/faults.py --cases 1000
