@@ -3,55 +3,42 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from xml.sax.saxutils import escape
 
-Act = Callable[["Handler"], None]
-"""What is done with one request."""
+from tests import misbehaving
+from tests.misbehaving import Act, dribbles, fails, half, hangs, named, served
+
+__all__ = [
+    "Act", "Desk", "Handler", "dribbles", "echoes_key", "fails", "half", "hangs", "not_modified_if", "raw", "search",
+    "serving",
+]  # fmt: skip
 
 
 @dataclass
-class Desk:
-    """The acts to come, the last of which is repeated, and the requests so far: path with query, and headers."""
+class Desk(misbehaving.Desk):
+    """The acts to come, and the requests so far: path with query, and headers."""
 
-    acts: list[Act]
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    release: threading.Event = field(default_factory=threading.Event)
-    """Set at the end: whoever hangs is let go."""
-
-    def next(self) -> Act:
-        return self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
 
 
-class Handler(BaseHTTPRequestHandler):
-    desk: Desk
+class Handler(misbehaving.Handler[Desk]):
+    opening = b"<feed>"
+    refusal = b"no"
 
     def do_GET(self) -> None:
         self.desk.paths.append(self.path)
         self.desk.headers.append(dict(self.headers))
         self.desk.next()(self)
 
-    def log_message(self, *_: Any) -> None:
-        """Nothing is printed."""
-
-    def send(self, status: int, body: bytes, headers: dict[str, str] | None = None, length: int | None = None) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
-        self.end_headers()
-        self.wfile.write(body)
-
 
 def raw(body: bytes, **headers: str) -> Act:
     """Status 200 and these bytes, with headers such as ``ETag``; ``_`` stands for ``-``."""
-    return lambda handler: handler.send(200, body, {name.replace("_", "-"): v for name, v in headers.items()})
+    return lambda handler: handler.send(200, body, named(headers))
 
 
 def atom(*entries: tuple[str, str, str]) -> bytes:
@@ -71,12 +58,6 @@ def search(*items: dict[str, Any]) -> bytes:
     return json.dumps({"total_count": len(items), "incomplete_results": False, "items": list(items)}).encode()
 
 
-def fails(status: int, **headers: str) -> Act:
-    """An error, with headers such as ``Retry_After``."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda handler: handler.send(status, b"no", named)
-
-
 def not_modified_if(etag: str, body: bytes) -> Act:
     """304 for who has this ETag, the body with it for everyone else."""
 
@@ -89,28 +70,6 @@ def not_modified_if(etag: str, body: bytes) -> Act:
     return act
 
 
-def half(handler: Handler) -> None:
-    """Promises a thousand bytes, sends a few and hangs up."""
-    handler.send(200, b"<feed>", length=1000)
-    handler.close_connection = True
-
-
-def hangs(handler: Handler) -> None:
-    """Never answers."""
-    handler.desk.release.wait(30)
-
-
-def dribbles(handler: Handler) -> None:
-    """A byte now and then, so that no single read takes long."""
-    handler.send(200, b"<", length=100_000)
-    while not handler.desk.release.wait(0.05):
-        try:
-            handler.wfile.write(b" ")
-            handler.wfile.flush()
-        except OSError:
-            return
-
-
 def echoes_key(handler: Handler) -> None:
     """Repeats the token that it was sent, as a title."""
     handler.send(200, search({"full_name": handler.headers["Authorization"], "html_url": "https://github.com/a/b"}))
@@ -120,12 +79,5 @@ def echoes_key(handler: Handler) -> None:
 def serving(*acts: Act) -> Iterator[tuple[str, Desk]]:
     """The address of a server that does these acts, one for each request, and its desk."""
     desk = Desk(list(acts))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"desk": desk}))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api", desk
-    finally:
-        desk.release.set()
-        server.shutdown()
-        server.server_close()
+    with served(Handler, desk) as address:
+        yield f"{address}/api", desk
