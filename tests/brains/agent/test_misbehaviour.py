@@ -102,7 +102,8 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 
 
 def test_memory_of_all_its_processes_together_is_bounded(tmp_path: Path) -> None:
-    script = "import os, time\nfor _ in range(5): os.fork() or time.sleep(1 + len(b'1' * 60_000_000))\ntime.sleep(99)"
+    held = "if os.fork() == 0: kept = b'1' * 60_000_000; time.sleep(99)"
+    script = f"import os, time\nfor _ in range(5):\n    {held}\ntime.sleep(99)"
     assert told(tmp_path, script, memory_mb=150.0).reason == "it held more than 150 MB of memory"
 
 
