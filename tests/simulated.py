@@ -21,6 +21,7 @@ from metaloop.execution.trainer import Target, TrainerSpec
 from metaloop.files.journal import MemoryJournal
 from metaloop.files.org_file import load_organization
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.canaries import NO_CANARIES, CanaryTerms
 from metaloop.vocabulary.organization import Organization
 from metaloop.vocabulary.records import CurvePoint, TrainingRequest, TrainingResult
 from tests import invariant_checks as checks
@@ -58,6 +59,7 @@ class FaultCase:
     organization: Organization
     devices: int
     budget_s: float
+    canaries: CanaryTerms = NO_CANARIES
 
 
 RANGES = {
@@ -92,7 +94,9 @@ def fault_case(number: int) -> FaultCase:
 
 def simulate(case: FaultCase) -> SimulatedRun:
     backend = Simulator(Formula(), case.devices, case.cluster)
-    return simulate_org(OrgRunTerms(case.organization, case.number, case.budget_s), TARGET, backend)
+    return simulate_org(
+        OrgRunTerms(case.organization, case.number, case.budget_s, canaries=case.canaries), TARGET, backend
+    )
 
 
 def check_all(case: FaultCase) -> SimulatedRun:

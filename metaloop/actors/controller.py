@@ -12,6 +12,7 @@ from typing import Any
 
 from metaloop.actors import judging, lessons, proposing, reviewing, scouting
 from metaloop.actors.bench import Bench
+from metaloop.actors.canaries import Canaries
 from metaloop.actors.devices import Devices
 from metaloop.actors.entries import INTERRUPTED
 from metaloop.actors.integrating import Integrator
@@ -52,6 +53,7 @@ class Controller:
     def __init__(self, context: RunContext) -> None:
         self._run = context
         self._devices = Devices(context.state)
+        self._canaries = Canaries(context, context.canary_terms)
         self._reviews = ReviewDesk(context)
         self._bench = Bench(context)
         self._integrator = Integrator(context)
@@ -76,7 +78,7 @@ class Controller:
     @property
     def drained(self) -> bool:
         """Whether nothing more will come of going on: it was told to drain, and nothing is in training."""
-        return self._draining and not self._run.state.running
+        return self._draining and not self._run.state.running and not self._run.state.canaries.running
 
     def start(self, terms: ev.RunStarted) -> list[Command]:
         """Begin a new org run at ``terms.t``."""
@@ -127,11 +129,19 @@ class Controller:
             self._run.lose_actor(message.actor, message.reason, now)
 
     def _take_result(self, message: Trained, now: float) -> None:
+        if self._canaries.take(message, now):
+            self._took_canary(message.device, now)
+            return
         state = self._run.state.experiments.get(message.experiment)
         if state is None or state.device != message.device or state.attempt != message.attempt:
             return
         self._run.record(ev.Finished(now, message.experiment, message.device, message.attempt, message.result))
         self._devices.offer(message.device)
+
+    def _took_canary(self, device: str, now: float) -> None:
+        self._devices.offer(device)
+        if device in self._run.state.canaries.set_aside:
+            self._wake_at_the_end(now)  # later than it was: fewer devices spend the budget
 
     def _take_loss(self, message: DeviceLost, now: float) -> None:
         if self._devices.lost(message):
@@ -144,6 +154,8 @@ class Controller:
             self._devices.offer(message.device)
 
     def _lose_training(self, device: str, reason: str, now: float) -> None:
+        if self._canaries.lose(device, reason, now):
+            self._took_canary(device, now)
         experiment = self._run.state.running.get(device)
         if experiment is None:
             return
@@ -244,6 +256,9 @@ class Controller:
             device = self._devices.next_free()
             if device is None:
                 return
+            if self._canaries.wanted and self._canaries.due(device, now):
+                self._canaries.begin(device, now)
+                continue
             stop = stop_rule(run.state, experiment)
             attempt = run.state.experiments[experiment.id].attempt + 1
             run.record(ev.Started(now, experiment.id, device, attempt, stop))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from metaloop.vocabulary.records import Config, Experiment, Proposal
+from metaloop.vocabulary.records import Config, Experiment, Proposal, TrainingResult
 
 Status = Literal["review", "queued", "judging", "held", "combining", "merged", "discarded", "rejected"]
 INTERRUPTED = "the run was interrupted"
@@ -43,6 +43,25 @@ class ExperimentState:
     losses: int = 0
     started: float = 0.0
     final: str | None = None
+
+
+@dataclass(slots=True)
+class CanaryBook:
+    """What an org run's canaries have shown so far, since its devices were reserved."""
+
+    count: int = 0
+    running: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Device to the number of the canary that it trains, and since when."""
+    last: dict[str, tuple[float, TrainingResult]] = field(default_factory=dict)
+    """Device to its last canary: when it ended, and what it came to; the latest comes last."""
+    doubtful: dict[str, float] = field(default_factory=dict)
+    """Device whose last canary was off, and the one before was not, to when that was."""
+    good: list[TrainingResult] = field(default_factory=list)
+    """Those that were not."""
+    unproven: dict[str, list[str]] = field(default_factory=dict)
+    """Device to the experiments that it finished since its last good canary."""
+    set_aside: dict[str, str] = field(default_factory=dict)
+    """Device that is no longer used to the reason."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from metaloop.actors.turns import Turns
 from metaloop.actors.visibility import NewsDesk
 from metaloop.files.journal import Journal
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.canaries import NO_CANARIES, CanaryTerms
 from metaloop.vocabulary.code import files_of, source_digest
 from metaloop.vocabulary.decisions import Observation, Question, Refuse, Steering
 from metaloop.vocabulary.lessons import Lesson
@@ -51,11 +52,12 @@ class Asked(NamedTuple):
 
 class Granted(NamedTuple):
     """What an org run may use: what thinking may cost, the files of the target that may be edited, by path, and what
-    earlier org runs found."""
+    earlier org runs found; and how its devices are watched."""
 
     allowance: Allowance = UNLIMITED
     editable: Mapping[str, str] = MappingProxyType({})
     lessons: tuple[Lesson, ...] = ()
+    canaries: CanaryTerms = NO_CANARIES
 
 
 NOTHING_SPECIAL = Granted()
@@ -114,6 +116,11 @@ class RunContext:
         self.agenda.note(event)
         for observer in self._observers:
             observer(event)
+
+    @property
+    def canary_terms(self) -> CanaryTerms:
+        """How its devices are watched."""
+        return self._granted.canaries
 
     def share(self, now: float) -> float:
         """Spent part of the budget: 1 at least once devices were given back, whatever rounding says, and once the

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from metaloop.actors.entries import BranchState, ExperimentState, ProposalState, Status
+from metaloop.actors.entries import BranchState, CanaryBook, ExperimentState, ProposalState, Status
 from metaloop.actors.transitions import RULES
 from metaloop.files.ledger import BudgetLedger
 from metaloop.files.queue import ResearchQueue
@@ -43,6 +43,7 @@ class OrgState:
     reservations: int = 0
     idle: set[str] = field(default_factory=set)
     """Devices held that train nothing."""
+    canaries: CanaryBook = field(default_factory=CanaryBook)
     branches: dict[str, BranchState] = field(default_factory=dict)
     scores: dict[str, dict[int, float]] = field(default_factory=dict)
     """Configuration digest to validation bpb by repeat."""

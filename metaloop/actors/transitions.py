@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from metaloop.actors.entries import INTERRUPTED, BranchState, ExperimentState, ProposalState, Status
+from metaloop.actors.entries import INTERRUPTED, BranchState, CanaryBook, ExperimentState, ProposalState, Status
 from metaloop.actors.sayings import actor_died, decided, passed, refused, scouted
 from metaloop.actors.telling import record_score, tell
 from metaloop.vocabulary import events as ev
@@ -51,6 +51,7 @@ def _leaves_idle(state: OrgState, device: str) -> None:
 def _interrupted(state: OrgState, event: ev.Interrupted) -> None:
     state.interruptions += 1
     state.idle.clear()
+    state.canaries = CanaryBook(state.canaries.count)  # who comes back may be another machine
     for device in list(state.ledger.held):
         state.ledger.release(device, event.t)
 
@@ -131,6 +132,8 @@ def _finished(state: OrgState, event: ev.Finished) -> None:
     state.finished += 1
     record_score(state, entry, event)
     state.branches[experiment.branch].since_merge += 1
+    if event.device in state.canaries.last:
+        state.canaries.unproven[event.device].append(event.experiment)
     tell(state, entry, event)
     if experiment.proposal is not None:
         _move(state, state.proposals[experiment.proposal], "judging")
@@ -142,6 +145,34 @@ def _lost(state: OrgState, event: ev.Lost) -> None:
     entry.losses += event.reason != INTERRUPTED
     _frees(state, event.device)
     state.queue.push(entry.experiment)
+
+
+def _canary_started(state: OrgState, event: ev.CanaryStarted) -> None:
+    state.canaries.count = event.number
+    state.canaries.running[event.device] = (event.number, event.t)
+    _leaves_idle(state, event.device)
+
+
+def _canary_ended(state: OrgState, event: ev.CanaryEnded) -> None:
+    book, device = state.canaries, event.device
+    del book.running[device]
+    book.last.pop(device, None)
+    book.last[device] = (event.t, event.result)
+    if not event.fault or device in book.doubtful:
+        book.doubtful.pop(device, None)
+    else:
+        book.doubtful[device] = event.t
+    if not event.fault:
+        book.good.append(event.result)
+        book.unproven[device] = []
+    book.unproven.setdefault(device, [])
+    _frees(state, device)
+
+
+def _set_aside(state: OrgState, event: ev.SetAside) -> None:
+    state.canaries.set_aside[event.device] = event.reason
+    state.ledger.release(event.device, event.t)
+    _leaves_idle(state, event.device)
 
 
 def _dropped(state: OrgState, event: ev.Dropped) -> None:
@@ -262,6 +293,9 @@ RULES: Mapping[type, Callable[[OrgState, Any], None]] = MappingProxyType(
         ev.Started: _started,
         ev.Finished: _finished,
         ev.Lost: _lost,
+        ev.CanaryStarted: _canary_started,
+        ev.CanaryEnded: _canary_ended,
+        ev.SetAside: _set_aside,
         ev.Dropped: _dropped,
         ev.Judged: _judged,
         ev.Merged: _merged,

@@ -50,6 +50,8 @@ class Progress:
                 nonlocal last
                 if follow is not None:
                     follow(event, state)
+                if isinstance(event, ev.SetAside):
+                    self.say(f"{name} seed {seed}: {event.device} was set aside: {event.reason}")
                 if isinstance(event, ev.Finished | ev.Merged | ev.RunEnded):
                     last = _status(state)
                     bars.update(task, completed=min(1.0, state.ledger.share(event.t)), now=last)

@@ -183,7 +183,9 @@ def _carry_out(bench: _Bench, organization: Organization, seed: int) -> None:
             _begin_anew(place)
         with progress.org_run(organization.name, seed) as observer:
             scouting = scout_terms(folder, terms)
-            granted = OrgRunTerms(organization, seed, terms.budget_s, terms.thinkers, allowed, scouting, terms.lessons)
+            granted = OrgRunTerms(
+                organization, seed, terms.budget_s, terms.thinkers, allowed, scouting, terms.lessons, terms.canaries
+            )
             run_org(granted, place, bench.target, backend, observer)
     _confirm(folder, organization.name, seed, bench.confirmer, progress)
 
@@ -227,11 +229,12 @@ def _confirm(folder: RunFolder, name: str, seed: int, confirmer: Confirmer, prog
 
     place = folder.org_run(name, seed)
     events = journal.read(place.journal)
-    trunk = trunk_history(events, replay(events).root)
+    state = replay(events)
+    trunk, off = trunk_history(events, state.root), frozenset(state.canaries.set_aside)
     if folder.read_terms().confirm == "ends":
         trunk = trunk.ends()
     with progress.confirmation(name, seed) as on_progress:
-        confirmer.confirm(place, seed, trunk, Limit(folder, folder.read_terms()).watch(on_progress))
+        confirmer.confirm(place, seed, trunk, Limit(folder, folder.read_terms()).watch(on_progress), off)
 
 
 def conclude(folder: RunFolder) -> Results:

@@ -48,8 +48,14 @@ class Backend(Protocol):
         """Run until the controller has ended."""
         ...
 
-    def train_all(self, requests: Sequence[TrainingRequest], on_result: Callable[[int, TrainingResult], None]) -> None:
-        """Train everything on all devices; ``on_result`` gets each request's index and result as it comes."""
+    def train_all(
+        self,
+        requests: Sequence[TrainingRequest],
+        on_result: Callable[[int, TrainingResult], None],
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """Train everything on all devices but those ``without``; ``on_result`` gets each request's index and result as
+        it comes."""
         ...
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from metaloop.files.repository import Repository
 from metaloop.files.run_folder import OrgRunFolder, last_sign, leave_sign, read_inbox
 from metaloop.files.worktrees import SharedRepository
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.canaries import NO_CANARIES, CanaryTerms
 from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.models import NOBODY, UNLIMITED, Allowance, Thinkers, ThinkingTerms
 from metaloop.vocabulary.organization import Organization
@@ -43,6 +44,8 @@ class OrgRunTerms:
     """Where its scouts may look."""
     lessons: tuple[Lesson, ...] = ()
     """What earlier org runs found, for organizations that want to know."""
+    canaries: CanaryTerms = NO_CANARIES
+    """How its devices are watched."""
 
 
 def has_ended(folder: OrgRunFolder) -> bool:
@@ -67,7 +70,7 @@ def run_org(terms: OrgRunTerms, folder: OrgRunFolder, target: Target, backend: B
     died_at = max([state.now, last_sign(folder)]) if past else 0.0
 
     def embody(state: OrgState) -> tuple[Controller, ResearchRecord]:
-        granted = Granted(terms.allowance, target.editable_texts, terms.lessons)
+        granted = Granted(terms.allowance, target.editable_texts, terms.lessons, terms.canaries)
         context = RunContext(terms.organization, target.space, terms.seed, state, written, granted)
         record = ResearchRecord(Repository(folder.repository), target, state)
         context.watch(record.take)

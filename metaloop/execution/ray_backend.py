@@ -150,6 +150,12 @@ class RayBackend:
         self._come_up(self._roles.assign(hosting), self._roles.revive, "role actors")
         HostLoop(self._ray, self._trainers, self._roles, hosting, self.notice, in_order=self._in_order).run()
 
-    def train_all(self, requests: Sequence[TrainingRequest], on_result: Callable[[int, TrainingResult], None]) -> None:
+    def train_all(
+        self,
+        requests: Sequence[TrainingRequest],
+        on_result: Callable[[int, TrainingResult], None],
+        without: frozenset[str] = frozenset(),
+    ) -> None:
         """Train everything; a request whose device dies is tried once more, then is a crash."""
-        Trainings(self._ray, self._trainers, self._longest_s, self.notice).run(requests, on_result)
+        devices = [device for device in self.devices if device not in without]
+        Trainings(self._ray, self._trainers, devices, self._longest_s, self.notice).run(requests, on_result)

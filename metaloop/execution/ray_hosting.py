@@ -88,7 +88,7 @@ class HostLoop:
                 next_poll = now + POLL_S
                 messages += hosting.poll(now)
                 self._kill_silent(now)
-                must_come_back([now - c.since for c in self._calls.values() if c.kind == "up"], self._trainers)
+                must_come_back([now - c.since for c in self._calls.values() if c.kind == "up"], len(self._trainers.of))
                 heapq.heappush(self._timers, next_poll)
             for message in messages:
                 self._execute(hosting.controller.handle(message, self._clock.now()))

@@ -74,15 +74,15 @@ class Trainers:
         self._ray.kill(self.of[device])
 
 
-def must_come_back(away: Sequence[float], trainers: Trainers) -> None:
+def must_come_back(away: Sequence[float], devices: int) -> None:
     """Devices are paid for while they come back; once none of them does, what is left is kept for later.
 
-    ``away``: for how many seconds each of those has been that are.
+    ``away``: for how many seconds each of those has been that are, of so many ``devices``.
 
     Raises:
         BackendError
     """
-    if len(away) == len(trainers.of) and min(away) > START_S:
+    if len(away) == devices and min(away) > START_S:
         raise BackendError(
             f"none of the {len(away)} devices has come back for {START_S:.0f} s. Once the cluster has some again, "
             "`metaloop resume DIR` goes on."
@@ -100,11 +100,12 @@ class _Call:
 
 
 class Trainings:
-    """Trains requests on all devices. One whose device dies or falls silent is tried once more, then is a crash."""
+    """Trains requests on ``devices``. One whose device dies or falls silent is tried once more, then is a crash."""
 
-    def __init__(self, ray: Any, trainers: Trainers, longest_s: float, notice: Notice) -> None:
+    def __init__(self, ray: Any, trainers: Trainers, devices: Sequence[str], longest_s: float, notice: Notice) -> None:
         self._ray = ray
         self._trainers = trainers
+        self._devices = devices
         self._longest_s = longest_s
         self._notice = notice
         self._clock = WallClock()
@@ -124,7 +125,7 @@ class Trainings:
         self._waiting = [(index, 1) for index in range(len(requests))][::-1]
         # Whoever has nothing to do may have died unnoticed, or still be coming up.
         now = self._clock.now()
-        self._calls = {self._trainers.ready(device): _Call(device, -1, 0, now) for device in self._trainers.of}
+        self._calls = {self._trainers.ready(device): _Call(device, -1, 0, now) for device in self._devices}
         next_look, noticed = POLL_S, None
         while self._waiting or any(call.attempt for call in self._calls.values()):
             if not self._notice.given:
@@ -176,7 +177,7 @@ class Trainings:
         hung = [device for device, age in ages.items() if age > self._longest_s]
         for device in {*self._heartbeats.look(at_work), *hung}:
             self._trainers.kill(device)
-        must_come_back([now - call.since for call in self._calls.values() if not call.attempt], self._trainers)
+        must_come_back([now - c.since for c in self._calls.values() if not c.attempt], len(self._devices))
 
     def _stop_if_drained(self, since_notice: float) -> None:
         training = sum(call.attempt > 0 for call in self._calls.values())

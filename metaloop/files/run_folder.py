@@ -35,6 +35,7 @@ import msgspec
 
 from metaloop.files.lines import GO_ON, append, cut_torn_line, hold
 from metaloop.vocabulary.agents import AgentCard, HumanTerms
+from metaloop.vocabulary.canaries import NO_CANARIES, CanaryTerms
 from metaloop.vocabulary.errors import FileError
 from metaloop.vocabulary.lessons import Lesson
 from metaloop.vocabulary.models import UNLIMITED, Allowance, ModelCard, Thinkers
@@ -83,7 +84,8 @@ class RunTerms(msgspec.Struct, frozen=True):
     """Real seconds for each that a simulated trainer claims, where Ray hosts it."""
     in_order: bool = False
     """Members' answers are taken in the order of the questions, before any training's result."""
-
+    canaries: CanaryTerms = NO_CANARIES
+    """How devices are watched."""
     devices_per_gpu: int = 1
     """Devices that share one GPU."""
     max_gpu_hours: float = 0.0

@@ -90,7 +90,7 @@ def _holds(events: Iterable[ev.Event], until: float) -> Iterable[Hold]:
     for event in events:
         if isinstance(event, ev.Reserved):
             since[event.device] = event.t
-        elif isinstance(event, ev.Released):
+        elif isinstance(event, ev.Released | ev.SetAside):
             yield Hold(event.device, since.pop(event.device), event.t)
         elif isinstance(event, ev.Interrupted | ev.RunEnded):
             yield from (Hold(device, start, event.t) for device, start in since.items())

@@ -65,8 +65,9 @@ class Confirmer:
         seed: int,
         trunk: Trunk,
         on_progress: Callable[[int, int], None],
+        without: frozenset[str] = frozenset(),
     ) -> None:
-        """Train what is missing for ``trunk`` and append the results.
+        """Train what is missing for ``trunk`` and append the results; ``without`` are devices not to train on.
 
         ``on_progress`` is called with how many trainings are done and how many there are.
         """
@@ -97,7 +98,7 @@ class Confirmer:
             on_progress(finished, len(fresh))
 
         if requests:
-            self._backend.train_all(requests, take)
+            self._backend.train_all(requests, take, without)
 
     def _write(
         self, folder: OrgRunFolder, item: _Due, state: FinalState, scores: dict[str, float], seconds: float

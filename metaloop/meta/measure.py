@@ -23,7 +23,7 @@ from metaloop.meta.confirmed import (
     trunk_merges,
 )
 from metaloop.meta.ideas import fates
-from metaloop.meta.results import Comparison, ConfirmedMerge, OrganizationResult, OrgRunResult, Results
+from metaloop.meta.results import Comparison, ConfirmedMerge, OffDevice, OrganizationResult, OrgRunResult, Results
 from metaloop.meta.statistics import sign_flip_test, t_interval
 from metaloop.meta.thinking import gain_for_each, idle_for_decisions, tokens_of, unaccounted, usd_of
 from metaloop.meta.waiting import waiting
@@ -118,6 +118,8 @@ def measure_org_run(
         waiting=waiting(events),
         refusals=count.refusals,
         ideas=tuple(fates(events, merges)),
+        canaries=sum(isinstance(event, ev.CanaryEnded) for event in events),
+        off_devices=tuple(OffDevice(e.device, e.t, e.reason, e.suspects) for e in events if isinstance(e, ev.SetAside)),
     )
 
 

@@ -84,6 +84,17 @@ class IdeaFates(msgspec.Struct, frozen=True):
     ideas: tuple[IdeaFate, ...]
 
 
+class OffDevice(msgspec.Struct, frozen=True):
+    """A device that its canaries set aside ``seconds`` into an org run; ``suspects`` are the experiments that it
+    finished since its last good canary. Their scores stand: where a budget is counted in tokens or FLOPs, a slow
+    device takes longer over the same training; where it is counted in seconds, they are worse than they should be."""
+
+    device: str
+    seconds: float
+    reason: str
+    suspects: tuple[str, ...]
+
+
 class OrgRunResult(msgspec.Struct, frozen=True):
     """One org run, measured. Gains are confirmed on the ``confirm`` split with fresh paired seeds.
 
@@ -92,7 +103,8 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     ``gpu_hours`` and ``utilization`` are counted from the journal, not from the controller's ledger; ``waiting`` says
     what the devices idled for. ``refusals`` counts questions to which a member had no usable answer. ``tokens`` and
     ``usd`` are what the journal's decisions cost, ``tokens_unaccounted`` and ``usd_unaccounted`` what answers cost
-    beside that, which came too late for any decision.
+    beside that, which came too late for any decision. ``canaries`` counts canary trainings, ``off_devices`` are the
+    devices that they set aside.
     """
 
     organization: str
@@ -126,6 +138,8 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     tokens_unaccounted: int = 0
     usd_unaccounted: float = 0.0
     ideas: tuple[IdeaFate, ...] = ()
+    canaries: int = 0
+    off_devices: tuple[OffDevice, ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True):

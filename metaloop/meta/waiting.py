@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -20,9 +20,9 @@ from metaloop.meta.audit import Hold, audit
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.decisions import Question
 
-Cause = Literal["proposal", "review", "verdict", "stand-up", "dispatch", "messages", "lost", "device", "end"]
+Cause = Literal["proposal", "review", "verdict", "stand-up", "dispatch", "messages", "lost", "device", "canary", "end"]
 """What a device idled for: a proposal to be made, reviewed, judged; a stand-up; the controller to hand work out;
-order and result to travel; an attempt that was lost; the device to come back after it; the end of the run."""
+order and result to travel; an attempt that was lost; the device to come back after it; a canary; the end of the run."""
 
 
 ASKED_FOR: Mapping[Question, Cause] = MappingProxyType(
@@ -51,13 +51,18 @@ class Idle:
 
 @dataclass(frozen=True)
 class _Busy:
-    """A device's attempt; ``lost`` where it came to nothing."""
+    """A device's attempt, with the seconds that it trained; the rest went to ``rest``. A canary's ``experiment`` is the
+    one that came after it, for whose sake the device had waited."""
 
     start: float
     end: float
     experiment: str
     seconds: float
-    lost: bool
+    rest: Cause
+
+    @property
+    def lost(self) -> bool:
+        return self.rest == "lost"
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,8 @@ def _in_hold(
         else:
             yield from _explain(hold.device, now, attempt.start, origins.get(attempt.experiment), meetings)
         end = min(attempt.end, hold.end)
-        idle_from = attempt.start if attempt.lost else attempt.start + min(attempt.seconds, end - attempt.start)
-        yield from _stretch(hold.device, idle_from, end, "lost" if attempt.lost else "messages", "")
+        idle_from = attempt.start + min(attempt.seconds, end - attempt.start)
+        yield from _stretch(hold.device, idle_from, end, attempt.rest, "")
         now, fallen = end, attempt.lost
     return now
 
@@ -182,18 +187,33 @@ def _stretch(device: str, start: float, end: float, cause: Cause, who: str) -> I
 
 def _attempts(events: Iterable[ev.Event]) -> dict[str, list[_Busy]]:
     """Device to its attempts in order; one that the run's death or end cut off is not among them."""
-    started: dict[str, ev.Started] = {}
+    started: dict[str, float] = {}
     found: dict[str, list[_Busy]] = {}
     for event in events:
+        if isinstance(event, ev.Started | ev.CanaryStarted):
+            started[event.device] = event.t
         if isinstance(event, ev.Started):
-            started[event.device] = event
-        elif isinstance(event, ev.Finished | ev.Lost):
-            begun = started.pop(event.device, None)
-            start = begun.t if begun else event.t
-            seconds = event.result.seconds if isinstance(event, ev.Finished) else 0.0
-            attempt = _Busy(start, event.t, event.experiment, seconds, isinstance(event, ev.Lost))
-            found.setdefault(event.device, []).append(attempt)
+            _name_canaries(found.get(event.device, []), event.experiment)
+        elif isinstance(event, ev.Finished | ev.Lost | ev.CanaryEnded):
+            start = started.pop(event.device, event.t)
+            found.setdefault(event.device, []).append(_attempt(start, event))
     return found
+
+
+def _attempt(start: float, event: ev.Finished | ev.Lost | ev.CanaryEnded) -> _Busy:
+    if isinstance(event, ev.Finished):
+        return _Busy(start, event.t, event.experiment, event.result.seconds, "messages")
+    if isinstance(event, ev.Lost):
+        return _Busy(start, event.t, event.experiment, 0.0, "lost")
+    return _Busy(start, event.t, "", 0.0, "canary")
+
+
+def _name_canaries(attempts: list[_Busy], experiment: str) -> None:
+    """The canaries since the last training delayed the one that begins now."""
+    for place in range(len(attempts) - 1, -1, -1):
+        if attempts[place].rest != "canary":
+            return
+        attempts[place] = replace(attempts[place], experiment=experiment)
 
 
 def _origins(events: Iterable[ev.Event]) -> dict[str, _Origin]:

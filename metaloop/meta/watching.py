@@ -159,7 +159,9 @@ def _org_run_now(
     now, silent_s, confirmations = signs
     spent = state.ledger.spent_s(now)
     devices = _devices(state, now)
-    busy_s = state.ledger.busy_s + math.fsum(device.seconds for device in devices if device.experiment)
+    busy_s = state.ledger.busy_s + math.fsum(
+        device.seconds for device in devices if device.purpose not in ("", "canary")
+    )
     baseline, trunk, gain = _improvement(state)
     held = len(state.ledger.held)
     return OrgRunNow(
@@ -208,6 +210,9 @@ def _devices(state: OrgState, now: float) -> tuple[DeviceNow, ...]:
 
 
 def _device(state: OrgState, name: str, now: float) -> DeviceNow:
+    if name in state.canaries.running:
+        number, since = state.canaries.running[name]
+        return DeviceNow(name, f"canary-{number}", "canary", "", max(0.0, now - since))
     running = state.running.get(name)
     if running is None:
         return DeviceNow(name, "", "", "", 0.0)

@@ -147,6 +147,36 @@ class Lost(msgspec.Struct, frozen=True, tag="lost"):
     reason: str
 
 
+class CanaryStarted(msgspec.Struct, frozen=True, tag="canary_started"):
+    """A device trains the canary (see ``canaries``); ``number`` counts the org run's from 1."""
+
+    t: float
+    device: str
+    number: int
+
+
+class CanaryEnded(msgspec.Struct, frozen=True, tag="canary_ended"):
+    """What the canary came to; ``fault`` says what is wrong with it, and is empty where nothing is."""
+
+    t: float
+    device: str
+    number: int
+    result: TrainingResult
+    fault: str
+
+
+class SetAside(msgspec.Struct, frozen=True, tag="set_aside"):
+    """The device is off: it trains nothing more, and the run no longer pays for it.
+
+    ``suspects`` are the experiments that it finished since its last good canary.
+    """
+
+    t: float
+    device: str
+    reason: str
+    suspects: tuple[str, ...]
+
+
 class Dropped(msgspec.Struct, frozen=True, tag="dropped"):
     """The experiment was queued and never started, because the budget was spent: its final state."""
 
@@ -277,6 +307,9 @@ Event = (
     | Started
     | Finished
     | Lost
+    | CanaryStarted
+    | CanaryEnded
+    | SetAside
     | Dropped
     | Judged
     | Merged

@@ -26,9 +26,10 @@ FinalState = Literal["ok", "stopped", "diverged", "oom", "timeout", "crash", "ch
 """How a training can end. Only ``ok`` has a score; ``stopped`` was screened out; ``cheat``: changed code reached
 for what is not its own, and ``message`` says for what."""
 
-Purpose = Literal["incumbent", "candidate", "repeat", "combination", "integration"]
+Purpose = Literal["incumbent", "candidate", "repeat", "combination", "integration", "canary"]
 """Why an experiment is run: to know the incumbent's score, to try a proposal once, to repeat it on another seed,
-to try several held changes together, or to try a feature branch on trunk."""
+to try several held changes together, or to try a feature branch on trunk. A canary is no experiment of the
+organization's: it tries the device."""
 
 
 class Cost(msgspec.Struct, frozen=True):

@@ -24,7 +24,12 @@ class Counting:
     def __init__(self) -> None:
         self.asked: list[TrainingRequest] = []
 
-    def train_all(self, requests: Sequence[TrainingRequest], on_result: Callable[[int, TrainingResult], None]) -> None:
+    def train_all(
+        self,
+        requests: Sequence[TrainingRequest],
+        on_result: Callable[[int, TrainingResult], None],
+        without: frozenset[str] = frozenset(),
+    ) -> None:
         for index, request in enumerate(requests):
             self.asked.append(request)
             on_result(index, score(request))

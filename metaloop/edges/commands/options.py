@@ -16,6 +16,7 @@ from metaloop import __version__
 from metaloop.files.models_file import SHIPPED, read_thinkers
 from metaloop.files.org_reader import organizations_at
 from metaloop.files.run_folder import RunTerms
+from metaloop.vocabulary.canaries import NO_CANARIES, CanaryTerms
 from metaloop.vocabulary.errors import UsageError
 from metaloop.vocabulary.models import Allowance, Thinkers
 from metaloop.vocabulary.text import nearest
@@ -93,6 +94,21 @@ _OPTIONS = (
         show_default=True,
         help="--backend ray: devices that share a GPU, for trainings too small to fill one. Each is then slower, and "
         "counts as a whole device all the same.",
+    ),
+    click.option(
+        "--canary-every",
+        type=click.FloatRange(0.0),
+        default=0.0,
+        metavar="MINUTES",
+        help="Have every device train a short fixed training before its first work and then this often, and take out "
+        "one that has become slower than the others, or computes something else [default: no canaries].",
+    ),
+    click.option(
+        "--canary-tolerance",
+        type=click.FloatRange(1.01, 100.0),
+        default=NO_CANARIES.slower,
+        show_default=True,
+        help="How many times the others' time a canary may take.",
     ),
     click.option(
         "--cluster",
@@ -210,6 +226,7 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         gpu_hours=options["gpu_hours"] or defaults.gpu_hours,
         devices=options["devices"],
         devices_per_gpu=options["devices_per_gpu"],
+        canaries=CanaryTerms(every_s=60.0 * options["canary_every"], slower=options["canary_tolerance"]),
         seed=options["seed"],
         seeds=options["seeds"],
         confirm_pairs=options["confirm_pairs"],

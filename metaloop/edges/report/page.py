@@ -194,7 +194,7 @@ def _org_run(run: OrgRunResult, story: Story) -> str:
         tag("h3", "Experiments"),
         _card(_legend() + experiments_chart(story, run)),
         tag("h3", "Devices"),
-        _card(_author_legend(authors, story) + timeline_chart(story, authors) + _waiting(run)),
+        _card(_author_legend(authors, story) + timeline_chart(story, authors) + _canaries(run) + _waiting(run)),
         tag("h3", "Who earned what"),
         _card(_earnings(run, story, authors)),
         tag("h3", "Research record"),
@@ -202,6 +202,19 @@ def _org_run(run: OrgRunResult, story: Story) -> str:
         *((tag("h3", "Ideas"), _card(_ideas(run))) if run.ideas else ()),
     ]
     return "\n".join(parts)
+
+
+def _canaries(run: OrgRunResult) -> str:
+    """What canary trainings said of the devices."""
+    if not run.canaries:
+        return ""
+    off = (
+        f"{d.device} was set aside after {d.seconds:.1f} s, because {d.reason} ({len(d.suspects)} trainings finished "
+        "there since its last good one)."
+        for d in run.off_devices
+    )
+    said = " ".join([f"{run.canaries} canary trainings.", *off, *([] if run.off_devices else ["No device was off."])])
+    return tag("p", escape(said), class_="lead")
 
 
 def _waiting(run: OrgRunResult) -> str:

@@ -23,6 +23,7 @@ WHY: Mapping[Cause, str] = MappingProxyType(
         "messages": "order and result on their way",
         "lost": "its attempt was lost",
         "device": "the device was away",
+        "canary": "it trained a canary",
         "end": "nothing was started any more",
     }
 )

@@ -33,7 +33,7 @@ def simulate_org(terms: OrgRunTerms, target: Target, backend: Backend) -> Simula
     journal = MemoryJournal()
 
     def embody(state: OrgState) -> Controller:
-        granted = Granted(terms.allowance, target.editable_texts, terms.lessons)
+        granted = Granted(terms.allowance, target.editable_texts, terms.lessons, terms.canaries)
         return Controller(RunContext(organization, target.space, terms.seed, state, journal, granted))
 
     state = OrgState(teams=dict(teams))

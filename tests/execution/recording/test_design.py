@@ -29,7 +29,12 @@ class Bench:
     def host(self, hosting: Hosting) -> None:
         raise NotImplementedError
 
-    def train_all(self, requests: Sequence[TrainingRequest], on_result: Callable[[int, TrainingResult], None]) -> None:
+    def train_all(
+        self,
+        requests: Sequence[TrainingRequest],
+        on_result: Callable[[int, TrainingResult], None],
+        without: frozenset[str] = frozenset(),
+    ) -> None:
         for index, request in enumerate(requests):
             if self.trained >= self._most:
                 raise KeyboardInterrupt
