@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from metaloop.edges.progress import Progress
 from metaloop.files.mirror import Mirror, begin_mirror, fetch, mirror_record
-from metaloop.vocabulary.errors import StorageError, UsageError
+from metaloop.vocabulary.errors import StorageError, TakenOver, UsageError
 
 INTERVAL_S = 15.0
 """Between two looks at the folder: what the loss of the machine can cost beyond what was in flight."""
@@ -20,7 +22,8 @@ INTERVAL_S = 15.0
 def mirrored(folder: Path, url: str, progress: Progress, interval_s: float = INTERVAL_S) -> Iterator[None]:
     """Mirror ``folder`` to ``url`` (or where it was mirrored before) until the block ends, and once more then.
 
-    A storage that fails is told of and tried again; it never ends the work.
+    A storage that fails is told of and tried again; it never ends the work. Once another copy has taken over, this
+    process is given notice as if its machine were taken away: two copies that go on would pay for the same twice.
 
     Raises:
         UsageError, StorageError: at the start only.
@@ -61,6 +64,9 @@ class _Follower(threading.Thread):
         """Whether the store is up to date; a new problem is told once."""
         try:
             self._mirror.push()
+        except TakenOver as error:
+            self._give_up(error)
+            return False
         except StorageError as error:
             if str(error) != self._problem:
                 self._progress.say(f"mirror: {error}")
@@ -68,6 +74,12 @@ class _Follower(threading.Thread):
             return False
         self._problem = ""
         return True
+
+    def _give_up(self, error: TakenOver) -> None:
+        if not self._over.is_set():
+            self._over.set()
+            self._progress.say(f"mirror: {error} This one stops.")
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def take_over(place: str, out: Path | None) -> Path:

@@ -18,7 +18,7 @@ import msgspec
 
 from metaloop.files.run_folder import read_json, write_json
 from metaloop.files.store import OWNER, Store
-from metaloop.vocabulary.errors import StorageError, UsageError
+from metaloop.vocabulary.errors import TakenOver, UsageError
 
 RECORD = "mirror.json"
 """In the local folder: where it is mirrored to, and this copy's name."""
@@ -48,12 +48,11 @@ class Mirror:
         """Bring the store up to date; bytes sent.
 
         Raises:
-            StorageError: it cannot be written, or another copy has taken over.
+            StorageError: it cannot be written.
+            TakenOver: another copy of the folder has gone on from there.
         """
         if self._store.owner() != self._copy:
-            raise StorageError(
-                f"{self._store.url} was taken over by another copy of this run; nothing more goes there."
-            )
+            raise TakenOver(f"{self._store.url} was taken over by another copy of this run; nothing more goes there.")
         present: dict[str, tuple[int, int]] = {}
         read: list[tuple[str, bytes]] = []
         for rank in range(_HIGHEST, -1, -1):  # each listed anew: what a file speaks of was there before it
@@ -123,6 +122,39 @@ def fetch(url: str, folder: Path, copy: str) -> None:
             (partial / name).write_bytes(store.get(name))
     write_json(partial / RECORD, MirrorRecord(store.url, copy))
     partial.rename(folder)
+
+
+WATCHED = ("run.json", "evolution.json", "journal.jsonl", "alive", "confirmation.jsonl", "results.json")
+"""What says how a run is getting on."""
+
+
+class Glance:
+    """A local copy of what a mirror says of how a run is getting on, without taking anything over.
+
+    Raises:
+        UsageError: there is no run at the URL.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._store = Store(url)
+        self._folder = folder
+        if not any(self._store.has(name) for name in _FIRST):
+            raise UsageError(f"{url} holds no run: neither {' nor '.join(_FIRST)} is there.")
+
+    def update(self) -> None:
+        """Fetch what has changed; a file that has not keeps its time.
+
+        Raises:
+            StorageError
+        """
+        for name in self._store.names():
+            path = self._folder / name
+            if path.name not in WATCHED:
+                continue
+            data = self._store.get(name)
+            if not path.exists() or path.read_bytes() != data:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
 
 
 def _states(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:

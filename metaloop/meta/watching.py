@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -21,11 +21,13 @@ from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.vocabulary.records import TRUNK, digest, paired
 
 Phase = Literal["waiting", "running", "silent", "ended", "confirming", "confirmed"]
-"""``silent``: no sign of life for longer than :data:`SILENCE_S`, whoever ran it is gone or hangs; ``ended``: and its
+"""``silent``: no sign of life for too long, whoever ran it is gone or hangs; ``ended``: and its
 confirmation has not begun."""
 OVER = ("ended", "confirming", "confirmed")
 SILENCE_S = 10.0
 """The Ray backend leaves a sign every second."""
+MIRRORED_SILENCE_S = 60.0
+"""What is seen in a mirror is up to 15 s old, and older where the storage is slow."""
 
 
 class DeviceNow(msgspec.Struct, frozen=True):
@@ -86,10 +88,12 @@ class RunNow(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """Looks at a run's or an evolution's folder again and again."""
+    """Looks at a run's or an evolution's folder again and again; who leaves no sign of life for longer than
+    ``silence_s`` is called silent."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, silence_s: float) -> None:
         self._path = path
+        self._silence_s = silence_s
         self._org_runs: dict[Path, _OrgRunWatch] = {}
 
     def look(self, wall: float) -> RunNow:
@@ -118,16 +122,26 @@ class Watch:
         place = folder.org_run(name, seed)
         if place.path not in self._org_runs:
             stage = "" if folder.path == self._path else folder.path.name
-            self._org_runs[place.path] = _OrgRunWatch(place, stage, name, seed)
+            self._org_runs[place.path] = _OrgRunWatch(place, (stage, name, seed), self._silence_s)
         return self._org_runs[place.path]
+
+
+class _Signs(NamedTuple):
+    """Run time now, seconds without a sign of life and whether that is too long, confirmations so far."""
+
+    now: float
+    silent_s: float
+    silent: bool
+    confirmations: int
 
 
 class _OrgRunWatch:
     """One org run, followed."""
 
-    def __init__(self, place: OrgRunFolder, stage: str, name: str, seed: int) -> None:
+    def __init__(self, place: OrgRunFolder, names: tuple[str, str, int], silence_s: float) -> None:
         self._place = place
-        self._names = (stage, name, seed)
+        self._names = names
+        self._silence_s = silence_s
         self._tail = Tail(place.journal)
         self._state = OrgState()
 
@@ -141,22 +155,21 @@ class _OrgRunWatch:
             self._state.apply(event)
         return _org_run_now(self._names, self._state, self._signs(terms, wall), terms)
 
-    def _signs(self, terms: RunTerms, wall: float) -> tuple[float, float, int]:
-        """Run time now; seconds without a sign of life; confirmations so far."""
+    def _signs(self, terms: RunTerms, wall: float) -> _Signs:
         lines = self._place.confirmations
         confirmations = lines.read_bytes().count(b"\n") if lines.exists() else 0
         if self._state.ended or terms.backend == "sim":
-            return self._state.now, 0.0, confirmations
+            return _Signs(self._state.now, 0.0, False, confirmations)
         alive = self._place.alive
         touched = [file.stat().st_mtime for file in (alive, self._place.journal) if file.exists()]
-        return max(self._state.now, last_sign(self._place)), max(0.0, wall - max(touched, default=wall)), confirmations
+        silent_s = max(0.0, wall - max(touched, default=wall))
+        now = max(self._state.now, last_sign(self._place))
+        return _Signs(now, silent_s, silent_s > self._silence_s, confirmations)
 
 
-def _org_run_now(
-    names: tuple[str, str, int], state: OrgState, signs: tuple[float, float, int], terms: RunTerms
-) -> OrgRunNow:
+def _org_run_now(names: tuple[str, str, int], state: OrgState, signs: _Signs, terms: RunTerms) -> OrgRunNow:
     stage, organization, seed = names
-    now, silent_s, confirmations = signs
+    now = signs.now
     spent = state.ledger.spent_s(now)
     devices = _devices(state, now)
     busy_s = state.ledger.busy_s + math.fsum(
@@ -168,9 +181,9 @@ def _org_run_now(
         stage=stage,
         organization=organization,
         seed=seed,
-        phase=_phase(state, silent_s, confirmations, _to_confirm(state, terms)),
+        phase=_phase(state, signs, _to_confirm(state, terms)),
         seconds=now,
-        silent_s=silent_s,
+        silent_s=signs.silent_s,
         devices=devices,
         queue=len(state.queue),
         experiments=state.finished,
@@ -184,19 +197,19 @@ def _org_run_now(
         utilization=min(1.0, busy_s / spent) if spent > 0 else 0.0,
         tokens=state.ledger.tokens,
         usd=state.ledger.usd,
-        confirmations=confirmations,
+        confirmations=signs.confirmations,
         eta_s=max(0.0, terms.budget_s - spent) / held if held else None,
     )
 
 
-def _phase(state: OrgState, silent_s: float, confirmations: int, to_confirm: int) -> Phase:
+def _phase(state: OrgState, signs: _Signs, to_confirm: int) -> Phase:
     if state.started is None:
         return "waiting"
     if not state.ended:
-        return "silent" if silent_s > SILENCE_S else "running"
-    if not confirmations:
+        return "silent" if signs.silent else "running"
+    if not signs.confirmations:
         return "ended"
-    return "confirming" if confirmations < to_confirm else "confirmed"
+    return "confirming" if signs.confirmations < to_confirm else "confirmed"
 
 
 def _to_confirm(state: OrgState, terms: RunTerms) -> int:

@@ -9,7 +9,8 @@
     ├── UsageError                the command line's own arguments
     ├── JournalError              a journal that cannot be replayed: carries path and line
     ├── RepositoryError           git refused
-    ├── StorageError          storage that a folder is mirrored to cannot be read or written
+    ├── StorageError              storage that a folder is mirrored to cannot be read or written
+    │   └── TakenOver             another copy of the folder has gone on from there
     ├── BackendError              the cluster cannot host the run
     │   └── Preempted             the process was told that it would be stopped, and has stopped in order
     ├── ModelError                a model could not be brought to an answer
@@ -70,6 +71,10 @@ class RepositoryError(MetaloopError):
 
 class StorageError(MetaloopError):
     """The storage that a folder is mirrored to cannot be read or written."""
+
+
+class TakenOver(StorageError):
+    """Another copy of the folder has taken over what it was mirrored to: this one may write nothing more there."""
 
 
 class BackendError(MetaloopError):

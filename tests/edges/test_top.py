@@ -17,9 +17,10 @@ from rich.console import Console
 
 from metaloop.edges.cli import cli
 from metaloop.edges.top_view import MOST_DEVICES, NARROW, frame
+from metaloop.files.mirror import begin_mirror
 from metaloop.files.run_folder import RunFolder
-from metaloop.meta.watching import DeviceNow, OrgRunNow, RunNow, Watch
-from metaloop.vocabulary.errors import FileError
+from metaloop.meta.watching import SILENCE_S, DeviceNow, OrgRunNow, RunNow, Watch
+from metaloop.vocabulary.errors import FileError, UsageError
 from tests.meta.synthetic_run import PROFILES, write_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,8 +57,28 @@ def test_one_record(run: RunFolder) -> None:
     assert {"devices", "queue", "gain_val_bpb", "spent_gpu_hours", "eta_s"} <= set(record["org_runs"][0])
 
 
+def test_what_a_run_is_mirrored_to_shows_the_same_and_is_not_taken_over(run: RunFolder, tmp_path: Path) -> None:
+    url = f"file://{tmp_path / 'store'}"
+    mirror = begin_mirror(run.path, url, "one")
+    mirror.push()
+    here, there = (CliRunner().invoke(cli, ["top", place, "--json"]) for place in (str(run.path), url))
+    assert there.exit_code == 0, there.output
+    ours, theirs = json.loads(here.stdout), json.loads(there.stdout)
+    assert theirs["path"] == url
+    for record in (*ours["org_runs"], *theirs["org_runs"]):
+        del record["silent_s"], record["phase"]  # of the one that goes on: as old as its last file
+    assert theirs["org_runs"] == ours["org_runs"]
+    mirror.push()
+
+
+def test_an_empty_place_holds_no_run(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["top", f"file://{tmp_path / 'nothing'}"])
+    assert isinstance(result.exception, UsageError)
+    assert "holds no run" in str(result.exception)
+
+
 def test_a_narrow_terminal_gets_what_fits(run: RunFolder) -> None:
-    now = Watch(run.path).look(time.time())
+    now = Watch(run.path, SILENCE_S).look(time.time())
     narrow, wide = drawn(now, 80), drawn(now, 140)
     header = next(line for line in narrow.splitlines() if line.startswith("organization"))
     assert tuple(header.split()) == NARROW

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from metaloop.files.mirror import RECORD, begin_mirror, fetch, mirror_record
+from metaloop.files.mirror import RECORD, Glance, begin_mirror, fetch, mirror_record
 from metaloop.files.store import OWNER, Store
 from metaloop.vocabulary.errors import StorageError, UsageError
 
@@ -93,6 +93,20 @@ def test_what_was_fetched_is_what_was_sent(folder: Path, url: str, tmp_path: Pat
     record = mirror_record(tmp_path / "copy")
     assert record is not None
     assert (record.url, record.copy) == (url, "two")
+
+
+def test_a_glance_fetches_what_changed_and_takes_nothing_over(folder: Path, url: str, tmp_path: Path) -> None:
+    mirror = begin_mirror(folder, url, "one")
+    mirror.push()
+    glance, seen = Glance(url, tmp_path / "seen"), tmp_path / "seen"
+    glance.update()
+    before = (seen / "run.json").stat().st_mtime_ns
+    assert not (seen / "orgs").exists()
+    write(folder / JOURNAL, '{"type":"run_started"}\n{"type":"finished"}\n')
+    mirror.push()
+    glance.update()
+    assert (seen / JOURNAL).read_text() == '{"type":"run_started"}\n{"type":"finished"}\n'
+    assert (seen / "run.json").stat().st_mtime_ns == before
 
 
 def test_who_was_taken_over_writes_nothing_more(folder: Path, url: str, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def cut(run: RunFolder, share: float) -> Path:
 
 
 def test_a_finished_run_is_what_was_measured(run: RunFolder) -> None:
-    now = Watch(run.path).look(time.time())
+    now = Watch(run.path, SILENCE_S).look(time.time())
     measured = {(r.organization, r.seed): r for o in measure_run(run.path).organizations for r in o.org_runs}
     assert now.org_runs_planned == now.org_runs_ended == len(measured) == 4
     for each in now.org_runs:
@@ -61,7 +61,7 @@ def test_a_finished_run_is_what_was_measured(run: RunFolder) -> None:
 def test_a_running_run_says_who_has_what(run: RunFolder) -> None:
     copy = cut(run, 0.5)
     events = journal.read(RunFolder(copy).org_run("solo-greedy", 0).journal)
-    now = one(Watch(copy), time.time())
+    now = one(Watch(copy, SILENCE_S), time.time())
     busy: dict[str, str] = {}
     for event in events:
         if isinstance(event, ev.Started):
@@ -82,29 +82,29 @@ def test_looking_on_is_looking_anew(run: RunFolder) -> None:
     path = RunFolder(copy).org_run("solo-greedy", 0).journal
     whole = path.read_bytes()
     path.write_bytes(b"")
-    watch, wall = Watch(copy), time.time()
+    watch, wall = Watch(copy, SILENCE_S), time.time()
     for end in range(0, len(whole) + 4999, 4999):
         with path.open("ab") as file:
             file.write(whole[end : end + 4999])
         os.utime(path, (wall, wall))
-        assert watch.look(wall) == Watch(copy).look(wall)
+        assert watch.look(wall) == Watch(copy, SILENCE_S).look(wall)
     assert one(watch, wall).experiments > 10
 
 
 def test_a_journal_that_begins_anew_is_read_anew(run: RunFolder) -> None:
     copy = cut(run, 0.9)
     path = RunFolder(copy).org_run("solo-greedy", 0).journal
-    watch = Watch(copy)
+    watch = Watch(copy, SILENCE_S)
     assert one(watch, time.time()).experiments > 10
     path.write_bytes(b"\n".join(path.read_bytes().split(b"\n")[:12]) + b"\n")
     now = time.time()
-    assert watch.look(now) == Watch(copy).look(now)
+    assert watch.look(now) == Watch(copy, SILENCE_S).look(now)
 
 
 def test_a_killed_run_is_silent(run: RunFolder) -> None:
     copy = cut(run, 0.5)
     place = RunFolder(copy).org_run("solo-greedy", 0)
-    watch, wall = Watch(copy), time.time()
+    watch, wall = Watch(copy, SILENCE_S), time.time()
     place.alive.write_text("1.0\n")
     os.utime(place.alive, (wall, wall))
     assert one(watch, wall + SILENCE_S - 1).phase == "running"
@@ -116,16 +116,16 @@ def test_a_killed_run_is_silent(run: RunFolder) -> None:
 def test_the_time_since_the_last_event_counts(run: RunFolder) -> None:
     copy = cut(run, 0.5)
     place = RunFolder(copy).org_run("solo-greedy", 0)
-    before = one(Watch(copy), time.time())
+    before = one(Watch(copy, SILENCE_S), time.time())
     place.alive.write_text(f"{before.seconds + 7:.3f}\n")
-    after = one(Watch(copy), time.time())
+    after = one(Watch(copy, SILENCE_S), time.time())
     held = len(before.devices)
     assert after.spent_gpu_hours - before.spent_gpu_hours == pytest.approx(7 * held / 3600, abs=1e-6)
 
 
 def test_a_damaged_journal_is_named_with_its_line(run: RunFolder) -> None:
     path = RunFolder(run.path).org_run("solo-greedy", 0).journal
-    watch = Watch(run.path)
+    watch = Watch(run.path, SILENCE_S)
     watch.look(time.time())
     lines = path.read_bytes().count(b"\n")
     with path.open("ab") as file:
@@ -136,7 +136,7 @@ def test_a_damaged_journal_is_named_with_its_line(run: RunFolder) -> None:
 
 def test_no_run_there(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="Name the folder of a metaloop run"):
-        Watch(tmp_path).look(time.time())
+        Watch(tmp_path, SILENCE_S).look(time.time())
 
 
 def test_a_second_look_costs_what_is_new(run: RunFolder) -> None:
@@ -146,7 +146,7 @@ def test_a_second_look_costs_what_is_new(run: RunFolder) -> None:
     lines = path.read_bytes().rstrip(b"\n").split(b"\n")
     idle = json.dumps({"type": "passed", "t": 1.0, "actor": "x", "reason": "r" * 50, "cost": {}}).encode()
     path.write_bytes(b"\n".join([*lines[:4], *[idle] * 20_000, *lines[4:]]) + b"\n")
-    watch = Watch(copy)
+    watch = Watch(copy, SILENCE_S)
     began = time.perf_counter()
     watch.look(time.time())
     first = time.perf_counter() - began
