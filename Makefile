@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 TUNERS := .venv-tuners
 
-.PHONY: setup demo demo-local-model test test-long lint unit bench-nanogpt bench-sandbox bench-sim bench-racing bench-lessons h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped chaos bench-ray
+.PHONY: setup demo demo-local-model test test-long lint unit bench-nanogpt bench-sandbox bench-sim bench-racing bench-lessons h100-course faults signal clean help mutations bench-peers bench-peers-real evolve-shipped chaos bench-ray bench-utilization bench-tracking bench-canaries
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -56,6 +56,15 @@ chaos: setup ## Fifty random kills over real org runs on a cluster of several no
 
 bench-ray: setup ## Controller cost on Ray: zero-length trainings on 8, 64 and 256 trainer actors, beside a bare loop
 	$(BIN)/python bench/ray_throughput.py --actors 8 64 256
+
+bench-utilization: setup ## What share of two devices trains, and where the rest goes: real org runs, a quarter of an hour
+	$(BIN)/python -m bench.utilization --markdown docs/bench_utilization.md
+
+bench-tracking: setup ## A run beside no MLflow, a healthy server and one that is killed and comes back; a quarter of an hour
+	$(BIN)/python -m bench.tracking
+
+bench-canaries: setup ## What canary trainings cost, and what they save where a device throttles; simulated
+	$(BIN)/python -m bench.canaries
 
 mutations: setup ## Ten thousand mutations of every kind: each child must be valid and differ only where it was mutated
 	$(BIN)/python bench/mutations.py --each 10000
