@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from metaloop.edges.progress import Following
+if TYPE_CHECKING:
+    from metaloop.execution.ray_metrics import Meters
 
 
 class Means(msgspec.Struct, frozen=True):
@@ -26,13 +27,13 @@ class Means(msgspec.Struct, frozen=True):
     """Where the folder is copied to while it grows; empty: nowhere, or where it was before."""
 
 
-def meters_of(means: Means) -> Following | None:
+def meters_of(means: Means) -> Meters | None:
     """Who tells a cluster's Prometheus of org runs; a Ray of our own has none."""
     if means.address is None:
         return None
     from metaloop.execution.ray_metrics import Meters
 
-    return Meters().org_run
+    return Meters()
 
 
 def means_of(options: Mapping[str, Any]) -> Means:

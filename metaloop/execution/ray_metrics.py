@@ -1,7 +1,7 @@
 """Figures of an org run for Prometheus, through Ray's own metrics: every node exports them with Ray's.
 
 They come from the process that hosts the controller and are named ``ray_metaloop_*``, with the organization and its
-seed as labels. Ray sends them every ten seconds (``RAY_metrics_report_interval_ms``).
+seed as labels. Ray sends them every ten seconds, and not once more at the end.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from typing import Any
 from metaloop.actors.state import OrgState
 from metaloop.execution.org_run import Observer
 from metaloop.vocabulary import events as ev
+from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.records import TRUNK
 
+REPORT_S = 10.0
+"""How often Ray sends figures, unless its cluster was told otherwise (``RAY_metrics_report_interval_ms``)."""
 LABELS = ("organization", "seed")
 GAUGES: Mapping[str, str] = {
     "devices": "Devices held.",
@@ -35,6 +38,9 @@ class Meters:
     def __init__(self) -> None:
         self._gauges: dict[str, Any] = {}
         self._experiments: Any = None
+        self._clock = WallClock()
+        self._last: float | None = None
+        """When the figures changed last."""
 
     def org_run(self, name: str, seed: int) -> Observer:
         """Follows one org run."""
@@ -42,6 +48,7 @@ class Meters:
         labels = dict(zip(LABELS, (name, str(seed)), strict=True))
 
         def observe(event: ev.Event, state: OrgState) -> None:
+            self._last = self._clock.now()
             if isinstance(event, ev.Finished):
                 self._experiments.inc(1.0, {**labels, "state": event.result.state})
             if isinstance(event, ev.Started | ev.Finished | ev.Merged | ev.RunEnded):
@@ -49,6 +56,11 @@ class Meters:
                     self._gauges[gauge].set(value, labels)
 
         return observe
+
+    def settle(self) -> None:
+        """Wait until the last figures have been sent: at most a report's interval, at once where that has passed."""
+        if self._last is not None:
+            self._clock.sleep(max(0.0, self._last + REPORT_S + 1.0 - self._clock.now()))
 
     def _begin(self) -> None:
         if self._gauges:

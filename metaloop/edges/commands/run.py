@@ -83,13 +83,16 @@ def carry_out(folder: RunFolder, means: Means) -> None:
     from metaloop.edges.progress import Progress
     from metaloop.edges.tracking import finish_tracker, start_tracker
 
-    progress = Progress(also=meters_of(means))
+    meters = meters_of(means)
+    progress = Progress(also=meters.org_run if meters else None)
     progress.say(f"run folder: {folder.path} (if interrupted: metaloop resume {folder.path})")
     with held(folder.path), mirrored(folder.path, means.mirror, progress):
         tracker = start_tracker(folder.path) if means.track else None
         try:
             with session.open_backend(folder.read_terms(), means, progress) as backend:
                 session.execute(folder, backend, progress)
+                if meters:
+                    meters.settle()
             results = session.conclude(folder)
         finally:
             problem = finish_tracker(tracker, timeout=60.0) if tracker else None

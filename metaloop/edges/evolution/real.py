@@ -53,6 +53,8 @@ class RealMeasure:
 
     def close(self) -> None:
         """Give the devices back."""
+        if self._meters and self._backends:
+            self._meters.settle()
         self._held.close()
 
     def __call__(self, organizations: Mapping[str, OrgFile], requests: Sequence[Request]) -> Iterator[Measured]:
@@ -118,7 +120,7 @@ class RealMeasure:
         """One org run and its confirmation; what goes wrong is raised where the results are awaited."""
         try:
             place = self._folder.stage(request.stage)
-            progress = Progress(lines_only=self._lanes > 1, also=self._meters)
+            progress = Progress(lines_only=self._lanes > 1, also=self._meters.org_run if self._meters else None)
             session.execute_one(place, request.name, request.seed, backend, progress, granted)
             digest, split = organization.digest, self._stages[request.stage][1]
             results.put(measured_folder(place.org_run(request.name, request.seed), request, digest, split, real=True))
