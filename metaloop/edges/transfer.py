@@ -96,7 +96,7 @@ class Transferring:
         known = [c for place in places for c in read_lines(place.confirmations, Confirmation)]
         means = Means(address, 0.0, as_json=False, track=False)
         with session.open_backend(large, means, progress) as backend:
-            confirmer = Confirmer(backend, large.confirm_pairs, known)
+            confirmer = Confirmer(backend, large.confirm_pairs, known, large.devices_per_experiment)
             for name, seed in self.org_runs:
                 events = self._events(name, seed)
                 trunk = trunk_history(events, replay(events).root)

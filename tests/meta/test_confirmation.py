@@ -31,7 +31,7 @@ class Counting:
 
 
 def confirm(backend: Counting, folder: OrgRunFolder, known: list[Confirmation]) -> list[Confirmation]:
-    Confirmer(backend, 2, known).confirm(folder, 3, Trunk(TRUNK), lambda *_: None)  # type: ignore[arg-type]
+    Confirmer(backend, 2, known, 1).confirm(folder, 3, Trunk(TRUNK), lambda *_: None)  # type: ignore[arg-type]
     return read_lines(folder.confirmations, Confirmation)
 
 

@@ -26,7 +26,7 @@ class Group:
         places = [str(folder / f"meeting-of-{count}"), str(cache)]
         self.processes = [
             subprocess.Popen(
-                [sys.executable, script, str(rank), str(count), *places], stdin=-1, stdout=-1, text=True, cwd=Path.cwd(),
+                [sys.executable, script, str(rank), str(count), *places], stdin=-1, stdout=-1, text=True,
                 env={"PYTHONPATH": str(Path.cwd()), "PATH": ""},
             )
             for rank in range(count)
@@ -140,9 +140,7 @@ def test_an_invalid_request_is_refused_by_all(two: Group) -> None:
     assert two.ask({"budget_fraction": 0.1})[0]["state"] == "ok", "the group goes on"
 
 
-def test_a_rank_that_dies_is_an_error_and_no_result(
-    cache: Path, shared_corpus: Corpus, tmp_path: Path
-) -> None:
+def test_a_rank_that_dies_is_an_error_and_no_result(cache: Path, shared_corpus: Corpus, tmp_path: Path) -> None:
     group = Group(2, tmp_path, cache)
     try:
         first, second = group.ask({}, rank=1, step=4, how="die")
