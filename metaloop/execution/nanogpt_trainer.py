@@ -20,7 +20,7 @@ from nanogpt import knobs as target_knobs
 from nanogpt import presets
 
 if TYPE_CHECKING:
-    from metaloop.execution.device_group import DeviceGroup
+    from metaloop.execution.nanogpt_group import DeviceGroup
     from metaloop.execution.sandbox.training import Sandbox
     from nanogpt.prepare import Corpus
     from nanogpt.results import TrainRequest, TrainResult
@@ -201,7 +201,7 @@ def make(spec: TrainerSpec, gpu: bool) -> NanogptTrainer:
     """
     import torch
 
-    from metaloop.execution.device_group import DeviceGroup, GroupTerms, end_process
+    from metaloop.execution.nanogpt_group import DeviceGroup, GroupTerms, end_process
     from nanogpt.prepare import load_corpus
 
     torch.set_num_threads(1)

@@ -167,7 +167,7 @@ def test_a_real_run_on_a_group_of_two_whose_follower_dies(tmp_path: Path) -> Non
         return sum(isinstance(e, kind) for e in journal.read(place.journal)) if place.journal.exists() else 0
 
     wait_until(lambda: count(ev.Finished) >= 3 or run.poll() is not None, PATIENCE_S, "three experiments")
-    followers = family(run.pid, "metaloop.execution.follower")
+    followers = family(run.pid, "metaloop.execution.nanogpt_follower")
     assert len(followers) == 1
     followers[0].kill()
     printed, errors = run.communicate(timeout=PATIENCE_S)

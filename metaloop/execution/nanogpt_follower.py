@@ -1,4 +1,4 @@
-"""A follower: a process that trains beside a trainer's own, on another device of its group (see ``device_group``).
+"""A follower: a process that trains beside a trainer's own, on another device of its group (see ``nanogpt_group``).
 
 It reads one training after the other from its standard input, takes its share of each, and says nothing. It ends with
 the process that started it, whatever that one died of.

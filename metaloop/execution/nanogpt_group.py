@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from metaloop.execution.follower import Post
+from metaloop.execution.nanogpt_follower import Post
 from metaloop.vocabulary.errors import TrainerError
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class DeviceGroup:
         terms = self._terms
         place = str(self._meeting_place)
         post = Post(terms.data, rank, terms.devices, place, terms.patience_s, terms.cuda, os.getpid())
-        command = [sys.executable, "-m", "metaloop.execution.follower", msgspec.json.encode(post).decode()]
+        command = [sys.executable, "-m", "metaloop.execution.nanogpt_follower", msgspec.json.encode(post).decode()]
         # Ray finds the code of a job by this process's path, which a new one would not have.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         # What PyTorch says on standard output goes to standard error: the other belongs to results.
