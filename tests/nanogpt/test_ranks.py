@@ -99,6 +99,7 @@ def test_two_ranks_train_what_one_trains(two: Group, shared_corpus: Corpus, knob
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_more_ranks_than_rows(cache: Path, shared_corpus: Corpus, tmp_path: Path) -> None:
     """Five ranks on a batch of four: one of them adds nothing, and is there all the same."""
     knobs = {"batch_scale": 0.25}
