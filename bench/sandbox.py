@@ -35,6 +35,7 @@ from metaloop.execution.trainer import TrainerSpec
 from metaloop.vocabulary.records import TrainingRequest
 from nanogpt import train as target
 from nanogpt.prepare import Corpus, load_corpus
+from nanogpt.ranks import Alone
 from nanogpt.results import TrainRequest
 
 Parts = dict[str, list[float]]
@@ -66,7 +67,7 @@ def plain(corpus: Corpus, seed: int, fraction: float) -> tuple[float, float, flo
     """Wall seconds of a plain training without a curve and of its evaluation; processor seconds of both."""
     request = TrainRequest("cpu-tiny", {}, seed, budget_fraction=fraction)
     started, cpu = time.perf_counter(), time.process_time()
-    run = target._begin(request, corpus, "cpu")
+    run = target._begin(request, corpus, "cpu", Alone())
     for _ in target._steps(run):
         pass
     trained = time.perf_counter()

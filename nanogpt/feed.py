@@ -28,6 +28,11 @@ class TrainingWindows:
         starts = self.random.integers(self.places, size=rows)
         return to_device(self.tokens[starts[:, None] + self.offsets], self.device)
 
+    def skip(self, rows: int) -> None:
+        """Pass over rows that another rank trains on."""
+        if rows:
+            self.random.integers(self.places, size=rows)
+
 
 def to_device(windows: Tokens, device: torch.device) -> tuple[Tensor, Tensor]:
     """Windows (rows, T + 1) as tokens and targets, each (rows, T) int64; copied without waiting on CUDA."""

@@ -150,7 +150,10 @@ class Muon:
 
 
 class Optimizer:
-    """The optimizer of a whole model: lays its parameters out flat, then steps every group."""
+    """The optimizer of a whole model: lays its parameters out flat, then steps every group.
+
+    `summed` is the gradient with room for one number more behind it: what ranks that share a training add up.
+    """
 
     def __init__(self, model: GPT, shape: Shape, config: Config) -> None:
         self.groups = groups_of(config)
@@ -159,7 +162,8 @@ class Optimizer:
             members[group_name(name, parameter)].append((name, parameter))
         ordered = [p for group in members.values() for _, p in group]
         self.flat = torch.cat([p.detach().reshape(-1) for p in ordered])
-        self.grad = torch.zeros_like(self.flat)
+        self.summed = self.flat.new_zeros(self.flat.numel() + 1)
+        self.grad = self.summed[:-1]
         self._bind(ordered)
         self.muon: Muon | None = None
         self.adam: list[AdamW] = []

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from nanogpt.prepare import SPLITS
+
 STATES: Final = ("ok", "stopped", "diverged", "oom", "timeout", "crash")
+
+
+class Ended(Exception):
+    """A training that ends early, with its final state."""
+
+    def __init__(self, state: str, message: str) -> None:
+        super().__init__(message)
+        self.state, self.message = state, message
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,15 @@ class TrainRequest:
     time_limit_s: float | None = None
 
 
+def validate(request: TrainRequest) -> None:
+    """Raises ValueError for a request that makes no sense whatever the configuration."""
+    unknown = [split for split in request.score_on if split not in SPLITS]
+    if unknown:
+        raise ValueError(f"unknown split '{unknown[0]}'; expected some of {', '.join(SPLITS)}")
+    if not 0 < request.budget_fraction <= 1:
+        raise ValueError(f"budget_fraction: found {request.budget_fraction}, expected above 0, at most 1")
+
+
 @dataclass(frozen=True)
 class CurvePoint:
     """Where a training stands at `fraction` of its budget.
@@ -62,7 +81,8 @@ class TrainResult:
     `seconds` is all of it: start-up, compilation, training, evaluation; `cpu_seconds` is the processor time that this
     process spent meanwhile, which other processes cannot inflate by taking turns. `startup_seconds` is until the
     first step (on CUDA until the end of the first step, which compiles). `peak_bytes` is the device's peak allocation
-    on CUDA and the process's peak resident size elsewhere, earlier trainings of a warm process included.
+    on CUDA and the process's peak resident size elsewhere, earlier trainings of a warm process included. Where ranks
+    share a training, times and memory are those of the first; tokens and FLOPs are those of all together.
     """
 
     state: str

@@ -22,9 +22,10 @@ from nanogpt.knobs import Config, resolve
 from nanogpt.memory import out_of_memory, peak_bytes
 from nanogpt.model import GPT
 from nanogpt.optim import Optimizer
-from nanogpt.prepare import SPLITS, Corpus, bits_per_byte, evaluation_batches, evaluation_windows
+from nanogpt.prepare import Corpus, bits_per_byte, evaluation_batches, evaluation_windows
 from nanogpt.presets import Preset, flops_per_token, preset, shape_of
-from nanogpt.results import CurvePoint, StopRule, TrainRequest, TrainResult
+from nanogpt.ranks import Alone, Ranks, RanksLost
+from nanogpt.results import CurvePoint, Ended, StopRule, TrainRequest, TrainResult, validate
 from nanogpt.schedule import lr_factor
 
 __all__ = ["CurvePoint", "StopRule", "TrainRequest", "TrainResult", "fit", "train"]
@@ -34,20 +35,12 @@ EXPLODED = 2.0  # a loss this many times the larger of ln(vocabulary) and the fi
 CUDA_CHECK_STEPS = 10  # reading a loss from the GPU waits for it, so only every so often
 
 
-class _Ended(Exception):
-    """A training that ends early, with its final state."""
-
-    def __init__(self, state: str, message: str) -> None:
-        super().__init__(message)
-        self.state, self.message = state, message
-
-
 class _Training:
     """The mutable middle of one training: model, optimizer, data stream and counters."""
 
-    def __init__(self, request: TrainRequest, corpus: Corpus, device: torch.device) -> None:
+    def __init__(self, request: TrainRequest, corpus: Corpus, device: torch.device, ranks: Ranks) -> None:
         self.started, self.cpu_started = time.perf_counter(), time.process_time()
-        self.request, self.corpus, self.device = request, corpus, device
+        self.request, self.corpus, self.device, self.ranks = request, corpus, device, ranks
         self.config: Config = resolve(request.knobs)
         self.preset: Preset = preset(request.preset)
         self.shape = shape_of(self.config, self.preset, corpus.vocab)
@@ -94,16 +87,21 @@ class _Training:
         return max(1, round(amount / per_step[budget.kind])) if budget.kind in per_step else math.inf
 
     def forward_backward(self) -> Tensor:
-        """Accumulate the gradient of one batch; returns its mean cross-entropy in nats."""
-        micro = min(self.shape.batch, self.preset.micro_batch)
-        pieces = self.shape.batch // micro
+        """Accumulate the gradient of this rank's rows of one batch; returns their part of its mean cross-entropy in
+        nats. All ranks' parts add up to the batch's."""
+        batch, micro = self.shape.batch, min(self.shape.batch, self.preset.micro_batch)
+        mine = self.ranks.share(batch)
         total = torch.zeros((), device=self.device)
-        for _ in range(pieces):
-            tokens, targets = self.windows.next(micro)
+        self.windows.skip(mine.start)
+        for start in range(mine.start, mine.stop, micro):
+            rows = min(micro, mine.stop - start)
+            pieces = batch / rows
+            tokens, targets = self.windows.next(rows)
             with self.autocast():
                 loss, cross_entropy = self.loss_of(tokens, targets)
             (loss if pieces == 1 else loss / pieces).backward()  # type: ignore[no-untyped-call]
             total += cross_entropy / pieces
+        self.windows.skip(batch - mine.stop)
         return total
 
 
@@ -125,7 +123,7 @@ def evaluate(run: _Training, split: str, count: int) -> float:
 
 
 def _points(run: _Training) -> Generator[CurvePoint, None, None]:
-    """Train to the end of the budget, yielding each point of the curve. Raises _Ended."""
+    """Train to the end of the budget, yielding each point of the curve. Raises Ended."""
     for fraction, train_loss in _steps(run):
         point = _point(run, fraction, train_loss)
         yield point
@@ -134,7 +132,7 @@ def _points(run: _Training) -> Generator[CurvePoint, None, None]:
 
 def _steps(run: _Training) -> Iterator[tuple[float, float]]:
     """Train to the end of the budget without any evaluation; yields, where a point of the curve is due, the share of
-    the budget and the mean training loss since the last. Raises _Ended."""
+    the budget and the mean training loss since the last. Raises Ended."""
     run.build()
     total = run.total_steps()
     seconds = run.preset.budget.amount * run.request.budget_fraction
@@ -142,15 +140,18 @@ def _steps(run: _Training) -> Iterator[tuple[float, float]]:
     losses = torch.zeros((), device=run.device)
     since, trained_from, fraction, limit = 0, 0.0, 0.0, math.inf
     while fraction < 1:
-        loss = run.forward_backward()
+        loss = run.ranks.sum(run.optimizer.summed, run.forward_backward())
         run.optimizer.step(lr_factor(run.config, fraction), run.config.grad_clip)
         run.step += 1
         losses, since = losses + loss, since + 1
         if run.step == 1:
             trained_from = _after_first_step(run)
-        if run.device.type != "cuda" or run.step % CUDA_CHECK_STEPS == 0:
+        if run.ranks.leads and (run.device.type != "cuda" or run.step % CUDA_CHECK_STEPS == 0):
             limit = _check(run, loss.item(), limit)
-        fraction = run.step / total if total < math.inf else min(1.0, (run.elapsed() - trained_from) / seconds)
+        spent = min(1.0, (run.elapsed() - trained_from) / seconds)
+        fraction = run.step / total if total < math.inf else run.ranks.follow(spent)
+        if fraction >= 1:
+            run.ranks.finish()
         if fraction >= due[0]:
             due = [point for point in due if point > fraction]
             mean = losses.item() / since
@@ -167,14 +168,14 @@ def _after_first_step(run: _Training) -> float:
 
 
 def _check(run: _Training, loss: float, limit: float) -> float:
-    """Raise _Ended for a lost training or a spent time limit; returns the loss that counts as exploded."""
+    """Raise Ended for a lost training or a spent time limit; returns the loss that counts as exploded."""
     if limit == math.inf:
         limit = EXPLODED * max(loss, math.log(run.shape.vocab))
     if not loss <= limit:  # true for NaN as well
-        raise _Ended("diverged", f"training loss {loss:.4g} at step {run.step}")
+        raise Ended("diverged", f"training loss {loss:.4g} at step {run.step}")
     allowed = run.request.time_limit_s
     if allowed is not None and run.elapsed() > allowed:
-        raise _Ended("timeout", f"over {allowed:g} s at step {run.step}")
+        raise Ended("timeout", f"over {allowed:g} s at step {run.step}")
     return limit
 
 
@@ -185,7 +186,7 @@ def _point(run: _Training, fraction: float, train_loss: float) -> CurvePoint:
         flops=run.step * run.flops_per_step, seconds=run.elapsed(), train_loss=train_loss, val_bpb=bpb,
     )  # fmt: skip
     if not math.isfinite(bpb):
-        raise _Ended("diverged", f"validation loss is {bpb} at step {run.step}")
+        raise Ended("diverged", f"validation loss is {bpb} at step {run.step}")
     run.curve.append(point)
     return point
 
@@ -198,14 +199,14 @@ def _judge(run: _Training, point: CurvePoint) -> None:
     if any(rule.fraction <= earlier.fraction for earlier in run.curve[:-1]):
         return
     if point.val_bpb > rule.bpb_at_most:
-        raise _Ended("stopped", f"val bpb {point.val_bpb:.4f} above {rule.bpb_at_most:.4f} at {point.fraction:.3f}")
+        raise Ended("stopped", f"val bpb {point.val_bpb:.4f} above {rule.bpb_at_most:.4f} at {point.fraction:.3f}")
 
 
 def _scores(run: _Training) -> dict[str, float]:
     bpb = {split: evaluate(run, split, run.preset.final_windows) for split in run.request.score_on}
     uniform = math.log2(run.shape.vocab) / max(1.0, float(run.corpus.token_bytes.mean()))
     if not all(score <= uniform for score in bpb.values()):
-        raise _Ended("diverged", f"ended at {max(bpb.values()):.4g} bpb, no better than guessing evenly")
+        raise Ended("diverged", f"ended at {max(bpb.values()):.4g} bpb, no better than guessing evenly")
     return bpb
 
 
@@ -221,29 +222,36 @@ def _result(run: _Training, state: str, message: str = "", bpb: Mapping[str, flo
 
 
 def _failure(run: _Training, error: Exception) -> TrainResult:
-    """What a training that raised `error` comes to."""
-    if isinstance(error, _Ended):
-        return _result(run, error.state, error.message)
-    last = traceback.format_exception_only(error)[-1].strip()
-    return _result(run, "oom" if out_of_memory(error) else "crash", last)
+    """What a training that raised `error` comes to; the other ranks are told. Raises RanksLost."""
+    if isinstance(error, RanksLost):
+        raise error
+    if isinstance(error, Ended):
+        state, message = error.state, error.message
+    else:
+        state = "oom" if out_of_memory(error) else "crash"
+        message = traceback.format_exception_only(error)[-1].strip()
+    run.ranks.leave(state, message)
+    return _result(run, state, message)
 
 
-def _begin(request: TrainRequest, corpus: Corpus, device: str) -> _Training:
-    _validate(request)
-    run = _Training(request, corpus, torch.device(device))
+def _begin(request: TrainRequest, corpus: Corpus, device: str, ranks: Ranks) -> _Training:
+    validate(request)
+    run = _Training(request, corpus, torch.device(device), ranks)
     if run.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(run.device)
     return run
 
 
-def fit(request: TrainRequest, corpus: Corpus, device: str = "cpu") -> tuple[TrainResult, GPT | None]:
-    """One training without any evaluation, for whoever scores the model elsewhere: the result without curve and
-    score, and the trained model where its state is "ok".
+def fit(
+    request: TrainRequest, corpus: Corpus, device: str = "cpu", ranks: Ranks | None = None
+) -> tuple[TrainResult, GPT | None]:
+    """One training without any evaluation, for whoever scores the model elsewhere, and for all ranks but the first:
+    the result without curve and score, and the trained model where its state is "ok".
 
     `corpus` needs no split but train; `score_on` and `stop` of the request are ignored. The weights are bitwise those
     that `train` scores. Raises what `train` raises.
     """
-    run = _begin(request, corpus, device)
+    run = _begin(request, corpus, device, ranks or Alone())
     try:
         for _ in _steps(run):
             pass
@@ -254,14 +262,16 @@ def fit(request: TrainRequest, corpus: Corpus, device: str = "cpu") -> tuple[Tra
 
 def train(
     request: TrainRequest, corpus: Corpus, device: str = "cpu",
-    on_progress: Callable[[CurvePoint], None] | None = None,
+    on_progress: Callable[[CurvePoint], None] | None = None, ranks: Ranks | None = None,
 ) -> TrainResult:  # fmt: skip
-    """Run one training. `on_progress` gets every point of the curve as it is reached.
+    """Run one training, alone or as the first of `ranks`; the others `fit` the same request at the same time.
+    `on_progress` gets every point of the curve as it is reached.
 
     Raises KnobError, PresetError or ValueError only for a request that is not valid (and whatever `on_progress`
-    raises); what a valid configuration does, running out of memory included, becomes the result's state.
+    raises, and RanksLost if another rank dies); what a valid configuration does, running out of memory included,
+    becomes the result's state.
     """
-    run = _begin(request, corpus, device)
+    run = _begin(request, corpus, device, ranks or Alone())
     points = _points(run)
     try:
         while True:
@@ -275,14 +285,7 @@ def train(
                 on_progress(point)
     finally:
         points.close()
-
-
-def _validate(request: TrainRequest) -> None:
-    unknown = [split for split in request.score_on if split not in SPLITS]
-    if unknown:
-        raise ValueError(f"unknown split '{unknown[0]}'; expected some of {', '.join(SPLITS)}")
-    if not 0 < request.budget_fraction <= 1:
-        raise ValueError(f"budget_fraction: found {request.budget_fraction}, expected above 0, at most 1")
+        run.ranks.leave("crash", "the first rank was interrupted")
 
 
 if __name__ == "__main__":

@@ -85,12 +85,13 @@ class Faults:
 
 @dataclass
 class Driver:
-    """Runs one controller to its end."""
+    """Runs one controller to its end; each of ``devices`` is a group of ``together``."""
 
     organization: Organization
     seed: int = 0
     budget_s: float = 60.0
     devices: int = 2
+    together: int = 1
     train: Callable[[TrainingRequest], TrainingResult] = score
     faults: Faults = field(default_factory=Faults)
     think_s: float = 0.001
@@ -118,7 +119,9 @@ class Driver:
 
     def start(self) -> None:
         devices = tuple(f"d{i}" for i in range(self.devices))
-        terms = ev.RunStarted(0.0, self.organization.name, "digest", self.seed, devices, self.budget_s, {}, "test", "0")
+        terms = ev.RunStarted(
+            0.0, self.organization.name, "digest", self.seed, devices, self.budget_s, {}, "test", "0", self.together
+        )
         self._execute(self.controller.start(terms))
 
     def run(self, until: Callable[[Driver], bool] = lambda _: False, most: int = 200_000) -> OrgState:

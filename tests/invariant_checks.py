@@ -51,7 +51,7 @@ def check_3_ledger(events: Events, state: OrgState, longest_s: float) -> None:
     assert state.ledger.busy_s == pytest.approx(account.busy_s, rel=1e-9)
     assert not state.ledger.held
     over = account.allocated_s - account.budget_s
-    assert over <= len(account.devices) * longest_s, f"overspent by {over} s"
+    assert over <= len(account.devices) * account.devices_per_experiment * longest_s, f"overspent by {over} s"
     assert account.busy_s <= account.allocated_s + 1e-6
 
 

@@ -21,6 +21,7 @@ ONLY_IN = {
         "metaloop/files/repository.py",
         "metaloop/brains/agent/command.py",
         "metaloop/execution/sandbox/host.py",
+        "metaloop/execution/nanogpt_group.py",
         "metaloop/edges",
     },
     "optuna": {
@@ -29,7 +30,7 @@ ONLY_IN = {
         "metaloop/meta/evidence/importance.py",
     },
     "mlflow": {"metaloop/edges/tracking"},
-    "nanogpt": {"metaloop/execution/nanogpt_trainer.py", "metaloop/execution/sandbox"},
+    "nanogpt": {"metaloop/execution/nanogpt_", "metaloop/execution/sandbox"},
     "time": {"metaloop/vocabulary/clock.py", "metaloop/brains/agent/guard.py", "metaloop/edges"},
     "datetime": {"metaloop/edges"},
     "openai": {"metaloop/brains/model/chat.py"},

@@ -248,7 +248,7 @@ class Controller:
         ledger = self._run.state.ledger
         left = max(0.0, ledger.budget_s - ledger.spent_s(now))
         if ledger.held:
-            self._run.out.append(Wake((now + left / len(ledger.held)) * (1.0 + ROUNDING)))
+            self._run.out.append(Wake((now + left / ledger.rate) * (1.0 + ROUNDING)))
 
     def _dispatch(self, now: float) -> None:
         run = self._run

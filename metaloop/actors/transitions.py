@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def _run_started(state: OrgState, event: ev.RunStarted) -> None:
     state.started = event
-    state.ledger.budget_s = event.budget_s
+    state.ledger.budget_s, state.ledger.group = event.budget_s, event.devices_per_experiment
     state.root = digest({"root": event.org_digest, "seed": event.seed})
     state.branches[TRUNK] = BranchState(TRUNK, state.root, {}, digest({}), {})
     state.commits[state.root] = digest({})
@@ -128,7 +128,7 @@ def _finished(state: OrgState, event: ev.Finished) -> None:
     experiment = entry.experiment
     entry.final, entry.device = event.result.state, None
     _frees(state, event.device)
-    state.ledger.busy_s += event.result.seconds
+    state.ledger.work(event.result.seconds)
     state.finished += 1
     record_score(state, entry, event)
     state.branches[experiment.branch].since_merge += 1

@@ -70,7 +70,7 @@ def combine(results: Sequence[Results]) -> Leaderboard:
 
 def _differences(terms: Sequence[RunTerms]) -> tuple[str, ...]:
     """Terms in which the folders differ, so that their gains are not on equal terms."""
-    fields = ("trainer", "preset", "data", "gpu_hours", "devices")
+    fields = ("trainer", "preset", "data", "gpu_hours", "devices", "devices_per_experiment")
     values = {field: sorted({str(getattr(t, field)) for t in terms}) for field in fields}
     return tuple(
         f"the folders differ in {field}: {', '.join(found)}" for field, found in values.items() if len(found) > 1
@@ -100,7 +100,7 @@ def _table(organizations: Sequence[OrganizationResult], terms: RunTerms, width: 
     from rich.table import Table
 
     title = (
-        f"{terms.trainer} {terms.preset}, {terms.gpu_hours:.3g} GPU-hours on {terms.devices} devices for each org run"
+        f"{terms.trainer} {terms.preset}, {terms.gpu_hours:.3g} GPU-hours on {terms.devices_in_words} for each org run"
     )
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     columns = [*_FIRST, *(_VERSUS if width >= NARROW else ()), *(_MORE if width >= WIDE else ())]

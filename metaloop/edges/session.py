@@ -16,6 +16,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec.structs import replace
 
+from metaloop.edges.device_groups import check_edits
 from metaloop.edges.means import Means
 from metaloop.edges.outside import scout_terms, with_notes
 from metaloop.edges.progress import Progress
@@ -40,7 +41,7 @@ NONE_GIVEN: Mapping[str, str] = MappingProxyType({})
 
 def spec_of(terms: RunTerms) -> TrainerSpec:
     """The trainer that the terms name."""
-    return TrainerSpec(terms.trainer, terms.preset, terms.data, terms.pace)
+    return TrainerSpec(terms.trainer, terms.preset, terms.data, terms.pace, terms.devices_per_experiment)
 
 
 def target_of(terms: RunTerms) -> Target:
@@ -59,7 +60,7 @@ def open_backend(terms: RunTerms, means: Means, progress: Progress) -> Iterator[
         return
     from metaloop.execution.ray_backend import RayBackend
 
-    progress.say(f"starting Ray and {terms.devices} warm trainers …")
+    progress.say(f"starting Ray and {terms.devices // terms.devices_per_experiment} warm trainers …")
     with redirect_stdout(sys.stderr):
         placement = Placement(gpus=1 / terms.devices_per_gpu, wait_s=means.wait_s)
         backend = RayBackend(spec_of(terms), terms.devices, means.address, in_order=terms.in_order, placement=placement)
@@ -111,6 +112,7 @@ def check_runnable(file: OrgFile, target: Target, known: tuple[str, ...] = ()) -
     """
     organization = file.to_organization()
     check_focus(organization, target.space.groups, file)
+    check_edits(organization, target.devices_per_experiment)
     for member in organization.members:
         if member.brain != "scripted" and member.brain not in known:
             raise OrgFileError(
@@ -166,8 +168,9 @@ class _Bench:
 
 
 def _bench(folder: RunFolder, terms: RunTerms, backend: Backend, progress: Progress) -> _Bench:
-    confirmer = Confirmer(backend, terms.confirm_pairs, _known_confirmations(folder, terms))
-    return _Bench(folder, terms, target_of(terms), confirmer, backend, progress)
+    known, target = _known_confirmations(folder, terms), target_of(terms)
+    confirmer = Confirmer(backend, terms.confirm_pairs, known, target.devices_per_experiment)
+    return _Bench(folder, terms, target, confirmer, backend, progress)
 
 
 def _carry_out(bench: _Bench, organization: Organization, seed: int) -> None:

@@ -78,7 +78,7 @@ def _row(each: OrgRunNow, cells: int) -> dict[str, str]:
         "organization": f"{stage}{each.organization}",
         "seed": str(each.seed),
         "state": f"[{style}]{state}[/]" + (f" ({each.confirmations})" if each.phase == "confirming" else ""),
-        "busy": f"{each.busy}/{len(each.devices)}" if each.devices else "",
+        "busy": f"{each.busy}/{each.held}" if each.devices else "",
         "queue": str(each.queue) if each.devices else "",
         "trained": str(each.experiments),
         "merged": str(each.merges),
@@ -104,7 +104,8 @@ def _devices(each: OrgRunNow) -> Table:
         since = _time(device.seconds) if device.experiment else ""
         table.add_row(f"  {device.device}", work, f"for {whom}" if whom else "", since)
     if len(each.devices) > MOST_DEVICES:
-        table.add_row(f"  … and {len(each.devices) - MOST_DEVICES} more: {each.busy} of {len(each.devices)} are busy")
+        more = each.held - MOST_DEVICES * each.devices_per_experiment
+        table.add_row(f"  … and {more} more: {each.busy} of {each.held} are busy")
     return table
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from metaloop.actors.state import replay
 from metaloop.edges import session
+from metaloop.edges.device_groups import check_group
 from metaloop.edges.means import Means
 from metaloop.edges.progress import Progress
 from metaloop.execution.org_run import has_ended
@@ -42,7 +43,8 @@ def terms_of(source: RunFolder, preset: str, changed: dict[str, object]) -> Tran
     """The source's terms at ``preset``; of ``changed``, what is ``None`` stays.
 
     Raises:
-        UsageError: the source's changes mean nothing at another preset, or may not be its last.
+        UsageError: the source's changes mean nothing at another preset, or may not be its last; or its trainings had
+            several devices each, and these are no multiple of them.
     """
     small = source.read_terms()
     if not all(has_ended(source.org_run(n, s)) for n in small.organizations for s in small.org_run_seeds):
@@ -56,6 +58,7 @@ def terms_of(source: RunFolder, preset: str, changed: dict[str, object]) -> Tran
     large = msgspec.structs.replace(
         small, trainer=REAL_TRAINERS[small.trainer], preset=preset, backend="ray", cluster={}, **given
     )
+    check_group(large.devices, large.devices_per_experiment, large.devices_per_gpu, simulated="")
     session.target_of(large)
     return TransferTerms(str(source.path), small.preset, large)
 
@@ -96,7 +99,7 @@ class Transferring:
         known = [c for place in places for c in read_lines(place.confirmations, Confirmation)]
         means = Means(address, 0.0, as_json=False, track=False)
         with session.open_backend(large, means, progress) as backend:
-            confirmer = Confirmer(backend, large.confirm_pairs, known)
+            confirmer = Confirmer(backend, large.confirm_pairs, known, large.devices_per_experiment)
             for name, seed in self.org_runs:
                 events = self._events(name, seed)
                 trunk = trunk_history(events, replay(events).root)

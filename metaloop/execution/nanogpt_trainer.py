@@ -20,8 +20,10 @@ from nanogpt import knobs as target_knobs
 from nanogpt import presets
 
 if TYPE_CHECKING:
+    from metaloop.execution.nanogpt_group import DeviceGroup
     from metaloop.execution.sandbox.training import Sandbox
     from nanogpt.prepare import Corpus
+    from nanogpt.results import TrainRequest, TrainResult
 
 LONGEST_S = {"cpu-micro": 60.0, "cpu-tiny": 120.0, "gpu-small": 600.0, "gpt2": 1800.0}
 """Device seconds after which a training of a preset counts as hung: far above the slowest honest configuration
@@ -51,7 +53,8 @@ def describe(spec: TrainerSpec) -> Target:
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    return Target(spec, knobs(), identity, sources(), LONGEST_S.get(spec.preset, 1800.0), EDITABLE)
+    editable = EDITABLE if spec.devices == 1 else ()  # the sandbox holds changed code on one device
+    return Target(spec, knobs(), identity, sources(), LONGEST_S.get(spec.preset, 1800.0), editable)
 
 
 def sources() -> dict[str, str]:
@@ -128,16 +131,19 @@ def _sizes(values: tuple[Value, ...], preset: str, vocab: int, budget_fraction: 
 
 
 class NanogptTrainer:
-    """Trains in this process, on one CPU core or on the process's CUDA device; changed code in a sandbox beside it.
-    Stays warm between requests."""
+    """Trains in this process, on one CPU core or on the process's CUDA device, with followers on further ones where it
+    has a ``group``; changed code in a sandbox beside it, on one device. Stays warm between requests."""
 
-    def __init__(self, spec: TrainerSpec, corpus: Corpus, device: str) -> None:
+    def __init__(self, spec: TrainerSpec, corpus: Corpus, device: str, group: DeviceGroup | None = None) -> None:
         self._spec = spec
         self._corpus = corpus
         self._device = device
+        self._group = group
         self._sandbox: Sandbox | None = None
 
     def train(self, request: TrainingRequest) -> TrainingResult:
+        if request.code and self._group is not None:
+            return TrainingResult("crash", 0.0, message="changed code is trained on one device, got a group of them")
         return self.sandbox().train(request) if request.code else self._plain(request)
 
     def sandbox(self) -> Sandbox:
@@ -152,10 +158,10 @@ class NanogptTrainer:
         return self._sandbox
 
     def _plain(self, request: TrainingRequest) -> TrainingResult:
-        from nanogpt.train import StopRule, TrainRequest, train
+        from nanogpt.train import StopRule, TrainRequest
 
         stop = StopRule(request.stop.fraction, request.stop.bpb_at_most) if request.stop else None
-        result = train(
+        result = self._trained(
             TrainRequest(
                 preset=self._spec.preset,
                 knobs=request.config,
@@ -164,9 +170,7 @@ class NanogptTrainer:
                 budget_fraction=request.budget_fraction,
                 stop=stop,
                 time_limit_s=LONGEST_S.get(self._spec.preset, 1800.0) / 2,
-            ),
-            self._corpus,
-            self._device,
+            )
         )
         return TrainingResult(
             state=result.state,  # type: ignore[arg-type]
@@ -180,15 +184,31 @@ class NanogptTrainer:
             cpu_seconds=result.cpu_seconds,
         )
 
+    def _trained(self, request: TrainRequest) -> TrainResult:
+        from nanogpt.train import train
+
+        if self._group is not None:
+            return self._group.train(request, self._corpus, self._device)
+        return train(request, self._corpus, self._device)
+
 
 def make(spec: TrainerSpec, gpu: bool) -> NanogptTrainer:
     """A warm trainer: torch is imported and a first small training has been done, so that the first experiment
-    does not pay for what the process needs once."""
+    does not pay for what the process needs once.
+
+    Raises:
+        TrainerError: the devices of a group do not find together.
+    """
     import torch
 
+    from metaloop.execution.nanogpt_group import DeviceGroup, GroupTerms, end_process
     from nanogpt.prepare import load_corpus
 
     torch.set_num_threads(1)
-    trainer = NanogptTrainer(spec, load_corpus(spec.data), "cuda" if gpu else "cpu")
+    corpus, group = load_corpus(spec.data), None
+    if spec.devices > 1:
+        terms = GroupTerms(spec.data, spec.devices, LONGEST_S.get(spec.preset, 1800.0), cuda=gpu)
+        group = DeviceGroup(terms, on_loss=end_process)
+    trainer = NanogptTrainer(spec, corpus, "cuda" if gpu else "cpu", group)
     trainer.train(TrainingRequest({}, seed=0, budget_fraction=0.02))
     return trainer

@@ -149,6 +149,7 @@ def started_event(terms: OrgRunTerms, target: Target, backend: Backend) -> ev.Ru
         target=target.identity,
         backend=backend.name,
         version=__version__,
+        devices_per_experiment=target.devices_per_experiment,
     )
 
 

@@ -23,12 +23,30 @@ class Placement(msgspec.Struct, frozen=True):
         """In Ray's words."""
         return {"GPU": self.gpus, "CPU": self.cpus} if gpu else {"CPU": self.cpus}
 
+    def of_group(self, gpu: bool, devices: int) -> dict[str, float]:
+        """What so many devices that train together reserve, on one node."""
+        return {name: amount * devices for name, amount in self.resources(gpu).items()}
+
     def most_devices(self, resources: dict[str, float]) -> int:
         """How many devices a cluster with these resources has."""
         gpu = bool(resources.get("GPU"))
         name, each = ("GPU", self.gpus) if gpu else ("CPU", self.cpus)
         # Ray counts in ten-thousandths; a quotient of such fractions may fall short of a whole number by rounding.
         return int(resources.get(name, 0.0) / each + 1e-6)
+
+
+def device_names(kind: str, devices: int, together: int) -> tuple[str, ...]:
+    """Names of ``devices`` devices of which ``together`` at a time train as one: ``gpu-0``, or ``gpu-0-3``.
+
+    Raises:
+        ValueError: they do not come out even.
+    """
+    if devices % together:
+        raise ValueError(f"{devices} devices cannot be parted into groups of {together}: expected a multiple of it")
+    return tuple(
+        f"{kind}-{first}" if together == 1 else f"{kind}-{first}-{first + together - 1}"
+        for first in range(0, devices, together)
+    )
 
 
 WHOLE = Placement()

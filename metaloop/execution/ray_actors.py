@@ -47,7 +47,7 @@ class Paced:
 
 
 class TrainerProcess:
-    """Holds one device and a warm trainer."""
+    """Holds one device, or a group of them, and a warm trainer."""
 
     def __init__(self, spec: bytes, gpu: bool) -> None:
         given = msgspec.json.decode(spec, type=TrainerSpec)

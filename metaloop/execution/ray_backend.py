@@ -13,7 +13,7 @@ from typing import Any
 from metaloop.execution.backend import Hosting
 from metaloop.execution.heartbeats import HEALTH, lease_s
 from metaloop.execution.notice import Notice
-from metaloop.execution.placement import WHOLE, Placement
+from metaloop.execution.placement import WHOLE, Placement, device_names
 from metaloop.execution.ray_connection import last_line, start_ray
 from metaloop.execution.ray_hosting import HostLoop
 from metaloop.execution.ray_roles import Roles
@@ -29,7 +29,8 @@ MOST_STARTS = 3
 
 
 class RayBackend:
-    """``devices`` trainer actors on a local Ray (``address`` None) or a running cluster.
+    """``devices`` devices on a local Ray (``address`` None) or a running cluster, with a trainer actor for each group
+    of ``spec.devices`` that share a training; :attr:`devices` names the groups.
 
     ``in_order``: answers are taken in the order of the questions, before any training's result. Processes of a
     cluster keep no such order among themselves, so this is how a run on one device repeats decision by decision
@@ -63,8 +64,8 @@ class RayBackend:
         self._gpu = bool(self._ray.cluster_resources().get("GPU"))
         self._roles = Roles(self._ray)
         self._trainers = Trainers(self._ray, spec, self._gpu, placement)
-        prefix = "gpu" if self._gpu else "cpu"
-        self.devices = tuple(f"{prefix}-{i}" for i in range(devices))
+        self._together = spec.devices
+        self.devices = device_names("gpu" if self._gpu else "cpu", devices, spec.devices)
         self._reserve(placement)
         self._come_up(self._trainers.start(self.devices, self._reservation), self._trainers.restart, "trainers")
 
@@ -84,7 +85,7 @@ class RayBackend:
         Raises:
             BackendError: there are not as many, or others hold them.
         """
-        resource, asked = "GPU" if self._gpu else "CPU", len(self.devices)
+        resource, asked = "GPU" if self._gpu else "CPU", len(self.devices) * self._together
         known = placement.most_devices(self._ray.cluster_resources())
         if asked > known and not placement.wait_s:
             self.close()
@@ -92,7 +93,8 @@ class RayBackend:
                 f"asked for {asked} devices, but there are {known} ({resource}). Ask for at most {known}, or let a "
                 "cluster that grows add nodes with --wait-minutes."
             )
-        self._reservation = self._ray.util.placement_group([placement.resources(self._gpu)] * asked, strategy="PACK")
+        bundles = [placement.of_group(self._gpu, self._together)] * len(self.devices)
+        self._reservation = self._ray.util.placement_group(bundles, strategy="PACK")
         try:
             self._ray.get(self._reservation.ready(), timeout=RESERVE_S + placement.wait_s)
         except self._ray.exceptions.GetTimeoutError:
@@ -100,9 +102,10 @@ class RayBackend:
             known = placement.most_devices(self._ray.cluster_resources())
             self._ray.util.remove_placement_group(self._reservation)
             self.close()
+            together = f" Those that share a training must be {self._together} on one node." * (self._together > 1)
             raise BackendError(
                 f"asked for {asked} devices, but {free} of the cluster's {known} ({resource}) are free, each on a node "
-                "with a free CPU. Ask for fewer, or wait longer with --wait-minutes."
+                f"with a free CPU.{together} Ask for fewer, or wait longer with --wait-minutes."
             ) from None
 
     def _come_up(self, refs: dict[str, Any], again: Callable[[str], Any], what: str) -> None:

@@ -76,8 +76,8 @@ def figures(state: OrgState) -> dict[str, float]:
     """The gauges' values; what is not known yet is left out."""
     spent = state.ledger.spent_s(state.now)
     values = {
-        "devices": float(len(state.ledger.held)),
-        "devices_busy": float(len(state.running)),
+        "devices": float(state.ledger.rate),
+        "devices_busy": float(state.ledger.group * len(state.running)),
         "queue_length": float(len(state.queue)),
         "merges": float(state.branches[TRUNK].merges),
         "spent_gpu_hours": spent / 3600,

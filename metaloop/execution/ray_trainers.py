@@ -29,13 +29,13 @@ START_S = 180.0
 
 
 class Trainers:
-    """One warm trainer process for each device; who dies is replaced on the same reservation."""
+    """One warm trainer process for each device, or group of them; who dies is replaced on the same reservation."""
 
     def __init__(self, ray: Any, spec: TrainerSpec, gpu: bool, placement: Placement) -> None:
         self._ray = ray
         self._spec = msgspec.json.encode(spec)
         self._gpu = gpu
-        self._placement = placement
+        self._wanted = placement.of_group(gpu, spec.devices)
         self._reservation: Any = None
         self._order: list[str] = []
         self.of: dict[str, Any] = {}
@@ -51,10 +51,9 @@ class Trainers:
         place = self._ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(
             self._reservation, placement_group_bundle_index=index
         )
-        wanted = self._placement.resources(self._gpu)
         actor = self._ray.remote(
-            num_cpus=wanted["CPU"],
-            num_gpus=wanted.get("GPU", 0),
+            num_cpus=self._wanted["CPU"],
+            num_gpus=self._wanted.get("GPU", 0),
             max_restarts=0,
             scheduling_strategy=place,
             concurrency_groups={HEALTH: 1},

@@ -23,12 +23,14 @@ class TrainerSpec(msgspec.Struct, frozen=True):
     """Names a trainer so that any process can make it: the kind, the preset, the data.
 
     ``pace``: real seconds that a simulated trainer takes for each second it claims, where real processes host it.
+    ``devices`` share each training.
     """
 
     trainer: str
     preset: str
     data: str
     pace: float = 1.0
+    devices: int = 1
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -55,9 +57,14 @@ class Target(msgspec.Struct, frozen=True):
         """The files that experiments may change, as the target has them, by path."""
         return {path: self.files[path] for path in self.editable}
 
+    @property
+    def devices_per_experiment(self) -> int:
+        """Devices that share each training."""
+        return self.spec.devices
+
 
 class Trainer(Protocol):
-    """Trains on one device, in its own process, one request after the other.
+    """Trains on one device, or on a group of them, in its own process, one request after the other.
 
     A configuration that diverges, runs out of memory or crashes is a result, never an exception.
     """
@@ -110,8 +117,14 @@ def describe(spec: TrainerSpec) -> Target:
 
 
 def make(spec: TrainerSpec, gpu: bool) -> Trainer:
-    """A trainer for one device of this process; ``gpu`` says that the process holds a CUDA device."""
+    """A trainer for the devices of this process: ``spec.devices`` GPUs where ``gpu`` says so, CPU cores elsewhere.
+
+    Raises:
+        TrainerError: several devices are to share a simulated training.
+    """
     trainer: Trainer = _module(spec).make(spec, gpu)  # type: ignore[attr-defined]
+    if spec.devices > 1 and hasattr(trainer, "simulate"):
+        raise TrainerError(f"{spec.trainer} is simulated, on one device, got {spec.devices}. Ask for 1 to a training.")
     return trainer
 
 

@@ -13,9 +13,13 @@ from metaloop.vocabulary.records import Cost
 
 @dataclass
 class BudgetLedger:
-    """Device-seconds, tokens and dollars of one org run against its budget of device-seconds."""
+    """Device-seconds, tokens and dollars of one org run against its budget of device-seconds.
+
+    What is held and paid for by one name is a group of ``group`` devices, which share each training.
+    """
 
     budget_s: float = 0.0
+    group: int = 1
     settled_s: float = 0.0
     busy_s: float = 0.0
     tokens: int = 0
@@ -42,7 +46,7 @@ class BudgetLedger:
         """Stop paying for a device; :class:`KeyError` if it is not held."""
         since = self.held.pop(device)
         self._spent = None
-        self.settled_s += now - since
+        self.settled_s += self.group * (now - since)
         self.held_since[since] -= 1
         if not self.held_since[since]:
             del self.held_since[since]
@@ -53,10 +57,19 @@ class BudgetLedger:
             return self._spent[1]
         spent = 0.0
         for since, count in self.held_since.items():
-            spent += count * (now - since)
+            spent += self.group * count * (now - since)
         spent += self.settled_s
         self._spent = (now, spent)
         return spent
+
+    @property
+    def rate(self) -> int:
+        """Devices held now: device-seconds that a second costs."""
+        return self.group * len(self.held)
+
+    def work(self, seconds: float) -> None:
+        """A group's training has ended that took so many seconds."""
+        self.busy_s += self.group * seconds
 
     def share(self, now: float) -> float:
         """Spent part of the budget; 1 and more when it is used up."""

@@ -90,6 +90,8 @@ class RunTerms(msgspec.Struct, frozen=True):
     """Devices that share one GPU."""
     max_gpu_hours: float = 0.0
     """The most that all org runs and confirmations together may take; 0: no limit."""
+    devices_per_experiment: int = 1
+    """Devices that share each training: those of an org run come in groups of so many."""
 
     @property
     def thinkers(self) -> Thinkers:
@@ -101,6 +103,12 @@ class RunTerms(msgspec.Struct, frozen=True):
         return tuple(range(self.seed, self.seed + self.seeds))
 
     @property
+    def devices_in_words(self) -> str:
+        """``8 devices, 4 to each training``."""
+        together = f", {self.devices_per_experiment} to each training" if self.devices_per_experiment > 1 else ""
+        return f"{self.devices} device{'s' if self.devices > 1 else ''}{together}"
+
+    @property
     def budget_s(self) -> float:
         """Device-seconds granted to each org run."""
         return self.gpu_hours * 3600.0
@@ -110,7 +118,8 @@ class Confirmation(msgspec.Struct, frozen=True):
     """One training by the harness: a trunk commit's configuration, on a fresh seed, scored on unseen data.
 
     ``pair`` numbers the seed: all commits of an org run, the baseline among them, are trained on the same seeds.
-    ``seconds`` is what it cost here: 0 where the same training was done for another commit or organization.
+    ``seconds`` is what it cost here, in device-seconds: 0 where the same training was done for another commit or
+    organization.
     """
 
     commit: str

@@ -30,7 +30,8 @@ class Hold:
 class Audit:
     """Device time, trainings, tokens and dollars of an org run up to ``until`` (its last event).
 
-    ``refusals`` counts questions to which a member had no usable answer.
+    ``refusals`` counts questions to which a member had no usable answer. Each of ``devices`` is a group of
+    ``devices_per_experiment``, all of which are allocated and busy with it.
     """
 
     holds: tuple[Hold, ...]
@@ -43,10 +44,11 @@ class Audit:
     budget_s: float = 0.0
     devices: tuple[str, ...] = field(default=())
     refusals: int = 0
+    devices_per_experiment: int = 1
 
     @property
     def allocated_s(self) -> float:
-        return sum(hold.seconds for hold in self.holds)
+        return self.devices_per_experiment * sum(hold.seconds for hold in self.holds)
 
     @property
     def utilization(self) -> float:
@@ -70,9 +72,10 @@ def audit(events: Iterable[ev.Event]) -> Audit:
         if isinstance(event, ev.Proposed | ev.Passed | ev.Refused | ev.Reviewed | ev.Judged | ev.StandUpEnded)
     ]
     started = next((event for event in events if isinstance(event, ev.RunStarted)), None)
+    together = started.devices_per_experiment if started else 1
     return Audit(
         holds=tuple(_holds(events, until)),
-        busy_s=sum(event.result.seconds for event in finished),
+        busy_s=together * sum(event.result.seconds for event in finished),
         states=dict(sorted(Counter(event.result.state for event in finished).items())),
         tokens=sum(cost.tokens for cost in costs),
         usd=sum(cost.usd for cost in costs),
@@ -81,6 +84,7 @@ def audit(events: Iterable[ev.Event]) -> Audit:
         budget_s=started.budget_s if started else 0.0,
         devices=started.devices if started else (),
         refusals=sum(isinstance(event, ev.Refused) for event in events),
+        devices_per_experiment=together,
     )
 
 

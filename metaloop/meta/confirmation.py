@@ -52,11 +52,15 @@ class _Due:
 
 
 class Confirmer:
-    """Confirms org runs on a backend; knows what was trained already, and never pays for it again."""
+    """Confirms org runs on a backend; knows what was trained already, and never pays for it again.
 
-    def __init__(self, backend: Backend, pairs: int, known: Iterable[Confirmation]) -> None:
+    ``devices`` share each training.
+    """
+
+    def __init__(self, backend: Backend, pairs: int, known: Iterable[Confirmation], devices: int) -> None:
         self._backend = backend
         self._pairs = pairs
+        self._devices = devices
         self._known: dict[Key, Confirmation] = {(digest(c.config), c.seed): c for c in known}
 
     def confirm(
@@ -93,8 +97,9 @@ class Confirmer:
             finished += 1
             key = fresh[index].key
             scores = dict(result.bpb) if result.state == "ok" else {}
+            device_seconds = self._devices * result.seconds
             for copy, item in enumerate(d for d in due if d.key == key):
-                self._write(folder, item, result.state, scores, seconds=0.0 if copy else result.seconds)
+                self._write(folder, item, result.state, scores, seconds=0.0 if copy else device_seconds)
             on_progress(finished, len(fresh))
 
         if requests:

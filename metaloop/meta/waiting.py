@@ -40,7 +40,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Idle:
-    """An idle stretch of one device, in seconds of run time."""
+    """An idle stretch of one device, or of a group that shares its trainings, in seconds of run time."""
 
     device: str
     start: float
@@ -89,8 +89,9 @@ class _Origin:
 def waiting(events: Sequence[ev.Event]) -> tuple[Waiting, ...]:
     """Idle device-seconds by cause and member, the largest first."""
     total: Counter[tuple[Cause, str]] = Counter()
+    together = audit(events).devices_per_experiment
     for idle in idle_stretches(events):
-        total[idle.cause, idle.who] += idle.end - idle.start  # type: ignore[assignment]
+        total[idle.cause, idle.who] += together * (idle.end - idle.start)  # type: ignore[assignment]
     ordered = sorted(total.items(), key=lambda item: (-item[1], item[0]))
     return tuple(Waiting(cause, who, seconds) for (cause, who), seconds in ordered if seconds > 0)
 

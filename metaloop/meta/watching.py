@@ -31,7 +31,8 @@ MIRRORED_SILENCE_S = 60.0
 
 
 class DeviceNow(msgspec.Struct, frozen=True):
-    """A held device: what it trains, for whom, and since how many seconds; ``experiment`` is empty where it idles."""
+    """A held device, or group of them that shares each training: what it trains, for whom, and since how many seconds;
+    ``experiment`` is empty where it idles."""
 
     device: str
     experiment: str
@@ -43,7 +44,8 @@ class DeviceNow(msgspec.Struct, frozen=True):
 class OrgRunNow(msgspec.Struct, frozen=True):
     """An org run at this moment. ``gain_val_bpb``: baseline minus trunk on the validation split, over the repeats that
     both have; None before there are any. Hours are device-hours; ``eta_s`` is wall time until its budget is spent,
-    confirmation not included. ``utilization`` counts the trainings that are under way."""
+    confirmation not included. ``utilization`` counts the trainings that are under way. Each of ``devices`` is a group
+    of ``devices_per_experiment``."""
 
     stage: str
     organization: str
@@ -66,10 +68,17 @@ class OrgRunNow(msgspec.Struct, frozen=True):
     usd: float
     confirmations: int
     eta_s: float | None
+    devices_per_experiment: int = 1
 
     @property
     def busy(self) -> int:
-        return sum(bool(device.experiment) for device in self.devices)
+        """Devices that train."""
+        return self.devices_per_experiment * sum(bool(device.experiment) for device in self.devices)
+
+    @property
+    def held(self) -> int:
+        """Devices that are paid for."""
+        return self.devices_per_experiment * len(self.devices)
 
 
 class RunNow(msgspec.Struct, frozen=True):
@@ -172,11 +181,10 @@ def _org_run_now(names: tuple[str, str, int], state: OrgState, signs: _Signs, te
     now = signs.now
     spent = state.ledger.spent_s(now)
     devices = _devices(state, now)
-    busy_s = state.ledger.busy_s + math.fsum(
-        device.seconds for device in devices if device.purpose not in ("", "canary")
-    )
+    under_way_s = math.fsum(device.seconds for device in devices if device.purpose not in ("", "canary"))
+    busy_s = state.ledger.busy_s + state.ledger.group * under_way_s
     baseline, trunk, gain = _improvement(state)
-    held = len(state.ledger.held)
+    rate = state.ledger.rate
     return OrgRunNow(
         stage=stage,
         organization=organization,
@@ -198,7 +206,7 @@ def _org_run_now(names: tuple[str, str, int], state: OrgState, signs: _Signs, te
         tokens=state.ledger.tokens,
         usd=state.ledger.usd,
         confirmations=signs.confirmations,
-        eta_s=max(0.0, terms.budget_s - spent) / held if held else None,
+        eta_s=max(0.0, terms.budget_s - spent) / rate if rate else None,
     )
 
 

@@ -22,7 +22,10 @@ from metaloop.vocabulary.records import (
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
-    """The org run's terms: budget in device-seconds, devices by name, the target and its identity."""
+    """The org run's terms: budget in device-seconds, devices by name, the target and its identity.
+
+    Each of ``devices`` is a group of ``devices_per_experiment`` that share each training, and costs as much.
+    """
 
     t: float
     organization: str
@@ -33,6 +36,7 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
     target: dict[str, str]
     backend: str
     version: str
+    devices_per_experiment: int = 1
 
 
 class Reserved(msgspec.Struct, frozen=True, tag="reserved"):

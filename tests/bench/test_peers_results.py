@@ -80,7 +80,7 @@ def test_both_sides_are_confirmed_as_metaloop_confirms(tmp_path: Path) -> None:
     ours = simulated_organization(run_terms, 3, target, backend)
     run = simulate_org(run_terms, target, backend)
     folder = OrgRunFolder(tmp_path)
-    Confirmer(backend, 3, []).confirm(folder, 5, trunk_history(run.events, run.state.root), lambda *_: None)
+    Confirmer(backend, 3, [], 1).confirm(folder, 5, trunk_history(run.events, run.state.root), lambda *_: None)
     theirs = measure_org_run(run.events, read_lines(folder.confirmations, Confirmation), 3)
     assert (ours.gain_bpb, ours.gain_ci95, ours.anytime) == (theirs.gain_bpb, theirs.gain_ci95, theirs.anytime)
     assert ours.gain_bpb

@@ -62,3 +62,13 @@ def test_damage_in_the_middle_is_an_error_with_its_line(tmp_path: Path) -> None:
 def test_a_missing_journal_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="cannot be read"):
         journal.read(tmp_path / "none")
+
+
+def test_old_journals_are_of_single_devices() -> None:
+    line = (
+        b'{"type":"run_started","t":0.0,"organization":"o","org_digest":"x","seed":0,"devices":["gpu-0"],'
+        b'"budget_s":60.0,"target":{},"backend":"ray","version":"0.1.0"}'
+    )
+    started = journal._DECODER.decode(line)
+    assert isinstance(started, ev.RunStarted)
+    assert started.devices_per_experiment == 1

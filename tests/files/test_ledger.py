@@ -67,3 +67,13 @@ def test_what_was_spent_is_counted_anew_when_devices_come_and_go_at_the_same_mom
     assert ledger.spent_s(3.0) == 5.0
     ledger.release("a", 2.0)
     assert ledger.spent_s(3.0) == 4.0
+
+
+def test_a_ledger_of_groups() -> None:
+    ledger = BudgetLedger(budget_s=100.0, group=4)
+    ledger.reserve("gpu-0-3", 0.0)
+    ledger.reserve("gpu-4-7", 0.0)
+    assert (ledger.rate, ledger.spent_s(5.0)) == (8, 40.0)
+    ledger.release("gpu-0-3", 5.0)
+    ledger.work(3.0)
+    assert (ledger.rate, ledger.spent_s(10.0), ledger.busy_s) == (4, 60.0, 12.0)

@@ -35,8 +35,8 @@ class Counting:
             on_result(index, score(request))
 
 
-def confirm(backend: Counting, folder: OrgRunFolder, known: list[Confirmation]) -> list[Confirmation]:
-    Confirmer(backend, 2, known).confirm(folder, 3, Trunk(TRUNK), lambda *_: None)  # type: ignore[arg-type]
+def confirm(backend: Counting, folder: OrgRunFolder, known: list[Confirmation], devices: int = 1) -> list[Confirmation]:
+    Confirmer(backend, 2, known, devices).confirm(folder, 3, Trunk(TRUNK), lambda *_: None)  # type: ignore[arg-type]
     return read_lines(folder.confirmations, Confirmation)
 
 
@@ -48,6 +48,12 @@ def test_every_commit_is_scored_on_the_same_fresh_seeds_and_paid_once(tmp_path: 
     assert len(backend.asked) == 4
     assert {request.score_on for request in backend.asked} == {UNSEEN}
     assert sum(c.seconds for c in written) == sum(score(request).seconds for request in backend.asked)
+
+
+def test_all_devices_of_a_training_are_paid_for(tmp_path: Path) -> None:
+    alone = confirm(Counting(), OrgRunFolder(tmp_path / "a"), [])
+    together = confirm(Counting(), OrgRunFolder(tmp_path / "b"), [], devices=4)
+    assert [c.seconds for c in together] == [4 * c.seconds for c in alone]
 
 
 def test_another_organization_shares_the_baseline_and_pays_nothing_for_it(tmp_path: Path) -> None:

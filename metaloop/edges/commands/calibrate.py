@@ -10,6 +10,7 @@ import msgspec
 
 from metaloop.edges.commands.options import default_out, run_options
 from metaloop.edges.commands.real_run import prepare_real
+from metaloop.edges.device_groups import check_alone
 from metaloop.edges.means import means_of
 from metaloop.edges.outcome import print_json
 from metaloop.files.run_folder import RunFolder, write_json
@@ -82,6 +83,7 @@ def calibrate_command(
         session.conclude(RunFolder(real))
     elif organizations:
         raise UsageError("--real names a finished run with its organizations. Drop the ORG arguments.")
+    check_alone(RunFolder(real).read_terms().devices_per_experiment)
     if timing_only:
         timing = measure_machine(RunFolder(real), sim_data, out)
         if options["as_json"]:

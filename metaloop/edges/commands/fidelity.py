@@ -10,6 +10,7 @@ import msgspec
 
 from metaloop.edges.commands.options import default_out, make_terms, run_options
 from metaloop.edges.commands.real_run import prepare_real
+from metaloop.edges.device_groups import check_alone
 from metaloop.edges.means import means_of
 from metaloop.files.run_folder import RunFolder, RunTerms, write_json
 from metaloop.vocabulary.errors import UsageError
@@ -69,6 +70,7 @@ def fidelity_command(organizations: tuple[Path, ...], real: Path | None, sim_dat
     elif organizations:
         raise UsageError("--real names a finished run with its organizations. Drop the ORG arguments.")
     terms = RunFolder(real).read_terms()
+    check_alone(terms.devices_per_experiment)
     simulated = _prepare_simulated(real, out, terms, options, sim_data)
     session.execute(simulated, session.simulator_of(simulated.read_terms()), progress)
     session.conclude(simulated)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from metaloop import __version__
+from metaloop.edges.device_groups import check_group
 from metaloop.files.models_file import SHIPPED, read_thinkers
 from metaloop.files.org_reader import organizations_at
 from metaloop.files.run_folder import RunTerms
@@ -86,6 +87,14 @@ _OPTIONS = (
     ),
     click.option(
         "--devices", type=click.IntRange(1, 10_000), default=2, show_default=True, help="Devices of an org run."
+    ),
+    click.option(
+        "--devices-per-experiment",
+        type=click.IntRange(1, 64),
+        default=1,
+        show_default=True,
+        help="Devices that share each training (nanogpt): every batch is divided among them. They are on one node; "
+        "--devices is a multiple of it, and each counts for the whole time.",
     ),
     click.option(
         "--devices-per-gpu",
@@ -215,6 +224,8 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         )
     if options["pace"] != 1.0 and trainer not in SIMULATED:
         raise UsageError(f"--pace is for simulated trainers, but {trainer} trains for real. Drop it.")
+    sizes = (options["devices"], options["devices_per_experiment"], options["devices_per_gpu"])
+    check_group(*sizes, trainer if trainer in SIMULATED else "")
     defaults = TRAINERS[trainer]
     thinkers = read_thinkers(options["models"] or SHIPPED) if "models" in options else Thinkers()
     return RunTerms(
@@ -227,6 +238,7 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         devices=options["devices"],
         devices_per_gpu=options["devices_per_gpu"],
         canaries=CanaryTerms(every_s=60.0 * options["canary_every"], slower=options["canary_tolerance"]),
+        devices_per_experiment=options["devices_per_experiment"],
         seed=options["seed"],
         seeds=options["seeds"],
         confirm_pairs=options["confirm_pairs"],

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloop.edges.commands.options import make_terms, organization_folders
+from metaloop.edges.device_groups import check_alone
 from metaloop.files.org_file import read_organization
 from metaloop.files.run_folder import RunFolder
 
@@ -21,6 +22,7 @@ def prepare_real(organizations: tuple[Path, ...], out: Path, options: dict[str, 
     folder = RunFolder(out / "real")
     if folder.terms.exists():
         return folder.path
+    check_alone(options["devices_per_experiment"])
     folders = organization_folders(organizations)
     terms = make_terms({**options, "backend": "ray", "trainer": "nanogpt", "cluster": None}, tuple(folders), {})
     target = session.target_of(terms)

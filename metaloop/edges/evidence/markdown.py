@@ -47,7 +47,7 @@ def _headline(world: World) -> Iterator[str]:
         yield f"**{world.name}**: no confirmed org run yet."
         return
     terms = world.terms
-    where = f"{say.target(terms)}, {terms.gpu_hours:g} GPU-hours on {terms.devices} devices"
+    where = f"{say.target(terms)}, {terms.gpu_hours:g} GPU-hours on {terms.devices_in_words}"
     sentence = (
         f"**{world.name}** ({where}, n = {ours.n} org runs on fresh seeds): `{ours.name}` improves the target by "
         f"**{say.bpb(ours.gain_bpb)} bits per byte** {say.interval(ours.ci95)}"

@@ -150,5 +150,5 @@ class RealMeasure:
 def most_hours(terms: RunTerms, longest_s: float) -> float:
     """The most GPU-hours that an org run and the confirmation of its ends can take: a training that has begun when the
     budget is spent goes on, on every device, for up to ``longest_s``."""
-    trainings = terms.devices + 2 * terms.confirm_pairs
-    return terms.gpu_hours + trainings * longest_s / 3600
+    devices = terms.devices + 2 * terms.confirm_pairs * terms.devices_per_experiment
+    return terms.gpu_hours + devices * longest_s / 3600

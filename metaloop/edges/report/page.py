@@ -61,7 +61,7 @@ def _terms_line(terms: RunTerms) -> str:
     where = f"Simulated (cluster {terms.cluster['name']}): " if terms.cluster else ""
     return (
         f"{where}{terms.trainer} {terms.preset} on {terms.data}; each organization got {seeds} of "
-        f"{terms.gpu_hours:.3g} GPU-hours on {terms.devices} device{'s' if terms.devices > 1 else ''}. Every trunk "
+        f"{terms.gpu_hours:.3g} GPU-hours on {terms.devices_in_words}. Every trunk "
         f"commit was retrained by the harness on {terms.confirm_pairs} fresh paired seeds and scored on data that no "
         "organization has seen."
     )

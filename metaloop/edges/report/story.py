@@ -116,7 +116,7 @@ def tell(events: Iterable[ev.Event]) -> Story | None:
     return Story(
         started=started,
         account=account,
-        trainings=tuple(_trainings(events, account.holds)),
+        trainings=tuple(_trainings(events, Allocation(account.holds, account.devices_per_experiment))),
         under_way=tuple(_open_spans(events, account.until)),
         lost=tuple(_lost(events)),
         stand_ups=tuple(_stand_ups(events, account.until)),
@@ -128,7 +128,8 @@ def tell(events: Iterable[ev.Event]) -> Story | None:
 class Allocation:
     """Allocated GPU-hours up to any run time, in logarithmic time (there may be ten thousand devices)."""
 
-    def __init__(self, holds: Sequence[Hold]) -> None:
+    def __init__(self, holds: Sequence[Hold], devices_each: int) -> None:
+        self._each = devices_each
         self._starts = sorted(hold.start for hold in holds)
         self._ends = sorted(hold.end for hold in holds)
         self._starts_sum = [0.0, *accumulate(self._starts)]
@@ -138,17 +139,16 @@ class Allocation:
         """GPU-hours up to ``t``: time since every start before it, less the time since every end before it."""
         begun, over = bisect_left(self._starts, t), bisect_left(self._ends, t)
         seconds = begun * t - self._starts_sum[begun] - (over * t - self._ends_sum[over])
-        return max(0.0, seconds) / 3600
+        return self._each * max(0.0, seconds) / 3600
 
 
-def _trainings(events: Sequence[ev.Event], holds: Sequence[Hold]) -> Iterable[Training]:
+def _trainings(events: Sequence[ev.Event], allocation: Allocation) -> Iterable[Training]:
     experiments = {e.experiment.id: e.experiment for e in events if isinstance(e, ev.Queued)}
     proposals = {e.proposal.id: e.proposal for e in events if isinstance(e, ev.Proposed)}
     starts = {(e.experiment, e.attempt): e.t for e in events if isinstance(e, ev.Started)}
     merges = {e.proposal: e for e in events if isinstance(e, ev.Merged)}
     verdicts = {e.proposal: e for e in events if isinstance(e, ev.Judged)}
     finished = [e for e in events if isinstance(e, ev.Finished)]
-    allocation = Allocation(holds)
     for number, event in enumerate(finished, start=1):
         experiment = experiments[event.experiment]
         proposal = proposals.get(experiment.proposal or "")

@@ -108,6 +108,7 @@ def _terms(terms: RunTerms) -> dict[str, str]:
         "backend": terms.backend,
         "gpu_hours_granted": f"{terms.gpu_hours:g}",
         "devices": str(terms.devices),
+        "devices_per_experiment": str(terms.devices_per_experiment),
     }
 
 

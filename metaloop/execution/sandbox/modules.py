@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import CodeType, ModuleType
 from typing import Any, Final
 
-PROTECTED: Final = ("sources", "prepare", "knobs", "presets", "results", "memory")
+PROTECTED: Final = ("sources", "prepare", "knobs", "presets", "results", "memory", "ranks")
 """Modules of the target that no experiment changes: data, metric, sizes and budgets."""
 OPEN: Final = ("feed", "model", "optim", "schedule", "train")
 PACKAGE: Final = "nanogpt"

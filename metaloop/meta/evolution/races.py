@@ -111,4 +111,5 @@ def org_run_hours(run: RunTerms, training_s: float) -> float:
     A training usually takes ``training_s`` seconds. When the budget is spent, every device still trains for half of
     that on average; the confirmation of both ends trains two configurations for each pair.
     """
-    return run.gpu_hours + (run.devices / 2 + 2 * run.confirm_pairs) * training_s / 3600
+    devices = run.devices / 2 + 2 * run.confirm_pairs * run.devices_per_experiment
+    return run.gpu_hours + devices * training_s / 3600
