@@ -207,6 +207,7 @@ def _org_run_now(names: tuple[str, str, int], state: OrgState, signs: _Signs, te
         usd=state.ledger.usd,
         confirmations=signs.confirmations,
         eta_s=max(0.0, terms.budget_s - spent) / rate if rate else None,
+        devices_per_experiment=state.ledger.group,
     )
 
 
