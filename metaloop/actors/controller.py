@@ -19,6 +19,7 @@ from metaloop.actors.messages import (
     ActorLost,
     Command,
     Decided,
+    DeviceLeaving,
     DeviceLost,
     DeviceReady,
     Drain,
@@ -63,6 +64,7 @@ class Controller:
             ActorLost: self._take_death,
             Trained: self._take_result,
             DeviceLost: self._take_loss,
+            DeviceLeaving: self._take_leave,
             DeviceReady: self._take_return,
             IdeaArrived: self._take_idea,
             Woken: self._wake,
@@ -109,7 +111,7 @@ class Controller:
         if self._run.state.ended:
             return []
         self._rules[type(message)](message, now)
-        return [] if self._draining else self._go_on(now)
+        return [] if self._draining or isinstance(message, DeviceLeaving) else self._go_on(now)
 
     def _take_decision(self, message: Decided, now: float) -> None:
         asked = self._run.asked.get(message.actor)
@@ -136,6 +138,9 @@ class Controller:
     def _take_loss(self, message: DeviceLost, now: float) -> None:
         if self._devices.lost(message):
             self._lose_training(message.device, message.reason, now)
+
+    def _take_leave(self, message: DeviceLeaving, _now: float) -> None:
+        self._devices.leaving(message)
 
     def _take_return(self, message: DeviceReady, now: float) -> None:
         """The device can be used again; what it trained in an earlier life is lost, even if nobody has said so yet."""
