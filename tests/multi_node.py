@@ -2,6 +2,7 @@
 
 ``python tests/multi_node.py 2`` starts a head without devices and two workers of one CPU each, prints where they are
 as one line of JSON, and ends them when its standard input closes. For each line there it adds a worker, and prints it.
+``python tests/multi_node.py 2 A100 H100``: what Ray is told that the workers' accelerators are (they have none).
 """
 
 from __future__ import annotations
@@ -56,10 +57,10 @@ class MultiNode:
 
 
 @contextmanager
-def multi_node(workers: int) -> Iterator[MultiNode]:
+def multi_node(workers: int, accelerators: tuple[str, ...] = ()) -> Iterator[MultiNode]:
     """The cluster, as long as the block lasts."""
     environment = {**os.environ, TOKEN: secrets.token_hex(20), "RAY_AUTH_MODE": "token"}
-    command = [sys.executable, __file__, str(workers)]
+    command = [sys.executable, __file__, str(workers), *accelerators]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -92,21 +93,24 @@ def main() -> None:
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": web}
     ports = {"dashboard_agent_listen_port": agent, "metrics_export_port": metrics}
     cluster = Cluster(initialize_head=True, head_node_args={**head, **ports})
-    workers = [_add_worker(cluster, index) for index in range(int(sys.argv[1]))]
+    kinds = dict(enumerate(sys.argv[2:]))
+    workers = [_add_worker(cluster, index, kinds.get(index, "")) for index in range(int(sys.argv[1]))]
     where = {"ray": cluster.address, "jobs": f"http://127.0.0.1:{web}", "metrics": metrics, "token": os.environ[TOKEN]}
     print(json.dumps({**where, "workers": workers}), flush=True)
     for _ in sys.stdin:
-        workers.append(_add_worker(cluster, len(workers)))
+        workers.append(_add_worker(cluster, len(workers), ""))
         print(json.dumps(workers[-1]), flush=True)
     cluster.shutdown()
 
 
-def _add_worker(cluster: Any, index: int, attempts: int = 3) -> dict[str, Any]:
+def _add_worker(cluster: Any, index: int, accelerator: str, attempts: int = 3) -> dict[str, Any]:
     """One more node. Ray gives its processes 30 s to start, which is little where many tests share few cores."""
+    resources = {f"accelerator_type:{accelerator}": 1} if accelerator else {}
     for attempt in range(attempts):
         try:
             # With one folder for all, each node would unpack a job's package over the one that others use.
-            node = cluster.add_node(num_cpus=1, runtime_env_dir_name=f"runtime_resources_{index}_{attempt}")
+            own = f"runtime_resources_{index}_{attempt}"
+            node = cluster.add_node(num_cpus=1, resources=resources, runtime_env_dir_name=own)
         except Exception as error:
             print(f"node {index}, attempt {attempt}: {error}", file=sys.stderr)
         else:

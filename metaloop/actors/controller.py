@@ -22,6 +22,7 @@ from metaloop.actors.messages import (
     DeviceLeaving,
     DeviceLost,
     DeviceReady,
+    DevicesAre,
     Drain,
     GiveBack,
     IdeaArrived,
@@ -64,8 +65,9 @@ class Controller:
             ActorLost: self._take_death,
             Trained: self._take_result,
             DeviceLost: self._take_loss,
-            DeviceLeaving: self._take_leave,
+            DeviceLeaving: self._devices.leaving,
             DeviceReady: self._take_return,
+            DevicesAre: context.equip,
             IdeaArrived: self._take_idea,
             Woken: self._wake,
             Drain: self._drain,
@@ -138,9 +140,6 @@ class Controller:
     def _take_loss(self, message: DeviceLost, now: float) -> None:
         if self._devices.lost(message):
             self._lose_training(message.device, message.reason, now)
-
-    def _take_leave(self, message: DeviceLeaving, _now: float) -> None:
-        self._devices.leaving(message)
 
     def _take_return(self, message: DeviceReady, now: float) -> None:
         """The device can be used again; what it trained in an earlier life is lost, even if nobody has said so yet."""

@@ -49,7 +49,7 @@ class Devices:
         """How many devices could take work."""
         return len(self._state.idle) - sum(device in self._state.idle for device in self._down)
 
-    def leaving(self, message: DeviceLeaving) -> None:
+    def leaving(self, message: DeviceLeaving, _now: float) -> None:
         """The device takes no more work; one that trains goes on."""
         self._down.add(message.device)
 

@@ -69,6 +69,12 @@ class DeviceReady(msgspec.Struct, frozen=True):
     life: int | None = None
 
 
+class DevicesAre(msgspec.Struct, frozen=True):
+    """What each of these devices is: a GPU's name, or a processor's model."""
+
+    hardware: dict[str, str]
+
+
 class IdeaArrived(msgspec.Struct, frozen=True):
     """A person (or a scout) added an idea."""
 
@@ -86,7 +92,9 @@ class Drain(msgspec.Struct, frozen=True):
     """
 
 
-Message = Decided | ActorLost | Trained | DeviceLost | DeviceLeaving | DeviceReady | IdeaArrived | Woken | Drain
+Message = (
+    Decided | ActorLost | Trained | DeviceLost | DeviceLeaving | DeviceReady | DevicesAre | IdeaArrived | Woken | Drain
+)
 
 
 class Ask(msgspec.Struct, frozen=True):

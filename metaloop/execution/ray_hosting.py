@@ -20,6 +20,7 @@ from metaloop.actors.messages import (
     DeviceLeaving,
     DeviceLost,
     DeviceReady,
+    DevicesAre,
     Drain,
     Message,
     Train,
@@ -86,6 +87,7 @@ class HostLoop:
         for leaving in self._follow_nodes(hosting.starts_at):  # before anything is begun there
             hosting.controller.handle(leaving, hosting.starts_at)
         self._execute(hosting.begin())
+        self._execute(hosting.controller.handle(DevicesAre(dict(self._trainers.hardware)), self._clock.now()))
         while not hosting.controller.ended:
             messages = self._next()
             now = self._clock.now()
@@ -176,7 +178,7 @@ class HostLoop:
         except self._ray.exceptions.RayError as error:
             return self._died(call, last_line(error))
         if call.kind == "up":
-            return [] if call.who in self._departures.idle_since else [DeviceReady(call.who)]
+            return self._came_up(call.who, value)
         if call.kind == "assigned":
             return []
         if isinstance(call.command, Train):
@@ -188,6 +190,11 @@ class HostLoop:
             heapq.heappush(self._late, (ready_at, decided.ask, decided))
             return []
         return [decided]
+
+    def _came_up(self, device: str, hardware: str) -> list[Message]:
+        self._trainers.hardware[device] = hardware
+        equipped: list[Message] = [DevicesAre({device: hardware})]
+        return equipped if device in self._departures.idle_since else [*equipped, DeviceReady(device)]
 
     def _failed(self, call: _Call, reason: str) -> list[Message]:
         """The actor is well, the call raised: a trainer's is a crashed training, a brain's counts as its death."""

@@ -40,6 +40,8 @@ class Trainers:
         self._reservation: Any = None
         self._order: list[str] = []
         self.of: dict[str, Any] = {}
+        self.hardware: dict[str, str] = {}
+        """What each device is, as its process said when it came up."""
 
     def start(self, devices: Sequence[str], reservation: Any) -> dict[str, Any]:
         """Start them all on a placement group with a bundle for each; returns what to wait for, by device."""
@@ -64,7 +66,8 @@ class Trainers:
         return self.ready(device)
 
     def ready(self, device: str) -> Any:
-        """What to wait for until the device's process is warm: at once, if it is, an error, if it has died."""
+        """What to wait for until the device's process is warm: at once, if it is, an error, if it has died. The answer
+        is what the device is."""
         return self.of[device].ready.remote()
 
     def train(self, device: str, request: TrainingRequest) -> Any:
@@ -177,7 +180,11 @@ class Trainings:
         call = self._calls.pop(ref)
         try:
             value = self._ray.get(ref)
-            result = msgspec.json.decode(value, type=TrainingResult) if call.attempt else None
+            result = None
+            if call.attempt:
+                result = msgspec.json.decode(value, type=TrainingResult)
+            else:
+                self._trainers.hardware[call.device] = value
             self._idle.append(call.device)
         except self._ray.exceptions.RayTaskError as error:
             result = TrainingResult("crash", 0.0, message=last_line(error))

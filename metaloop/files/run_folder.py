@@ -88,6 +88,8 @@ class RunTerms(msgspec.Struct, frozen=True):
     """Devices that share one GPU."""
     max_gpu_hours: float = 0.0
     """The most that all org runs and confirmations together may take; 0: no limit."""
+    accelerator: str = ""
+    """What all devices were asked to be, as Ray's resource ``accelerator_type:NAME`` has it; empty: anything."""
 
     @property
     def thinkers(self) -> Thinkers:

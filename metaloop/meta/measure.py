@@ -118,7 +118,12 @@ def measure_org_run(
         waiting=waiting(events),
         refusals=count.refusals,
         ideas=tuple(fates(events, merges)),
+        hardware=_hardware(events),
     )
+
+
+def _hardware(events: Sequence[ev.Event]) -> tuple[str, ...]:
+    return tuple(sorted({name for e in events if isinstance(e, ev.Equipped) for name in e.hardware.values()}))
 
 
 def _unproven(merges: Iterable[ConfirmedMerge]) -> int:

@@ -92,7 +92,8 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     ``gpu_hours`` and ``utilization`` are counted from the journal, not from the controller's ledger; ``waiting`` says
     what the devices idled for. ``refusals`` counts questions to which a member had no usable answer. ``tokens`` and
     ``usd`` are what the journal's decisions cost, ``tokens_unaccounted`` and ``usd_unaccounted`` what answers cost
-    beside that, which came too late for any decision.
+    beside that, which came too late for any decision. ``hardware`` names what the devices were (several names: they
+    were not alike, or changed on the way); empty where the journal does not say.
     """
 
     organization: str
@@ -126,6 +127,7 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     tokens_unaccounted: int = 0
     usd_unaccounted: float = 0.0
     ideas: tuple[IdeaFate, ...] = ()
+    hardware: tuple[str, ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True):

@@ -89,12 +89,13 @@ def evolution_terms(options: dict[str, Any], seeds: Sequence[str], controls: Map
     if options["backend"] != "sim":
         options = {**options, "cluster": None}  # the simulated stages' own: the real ones have real machines
     real = _run(options, {"seeds": options["final_seeds"]}, base + CONFIRMATION_AT)
+    simulated = {"backend": "sim", "preset": None, "accelerator": ""}
     inner = _run(
-        {**options, "backend": "sim", "trainer": _inner_trainer(real), "preset": None, "cluster": cluster},
+        {**options, **simulated, "trainer": _inner_trainer(real), "cluster": cluster},
         {"gpu_hours": real.gpu_hours, "data": options["sim_data"], "seeds": options["inner_blocks"]},
         base,
     )
-    unseen = {**options, "backend": "sim", "trainer": "h100-5min", "preset": None, "data": None, "cluster": None}
+    unseen = {**options, **simulated, "trainer": "h100-5min", "data": None, "cluster": None}
     terms = EvolutionTerms(
         name=options["name"],
         seeds=tuple(seeds),
