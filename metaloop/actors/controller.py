@@ -20,8 +20,10 @@ from metaloop.actors.messages import (
     ActorLost,
     Command,
     Decided,
+    DeviceLeaving,
     DeviceLost,
     DeviceReady,
+    DevicesAre,
     Drain,
     GiveBack,
     IdeaArrived,
@@ -65,7 +67,9 @@ class Controller:
             ActorLost: self._take_death,
             Trained: self._take_result,
             DeviceLost: self._take_loss,
+            DeviceLeaving: self._devices.leaving,
             DeviceReady: self._take_return,
+            DevicesAre: context.equip,
             IdeaArrived: self._take_idea,
             Woken: self._wake,
             Drain: self._drain,
@@ -111,7 +115,7 @@ class Controller:
         if self._run.state.ended:
             return []
         self._rules[type(message)](message, now)
-        return [] if self._draining else self._go_on(now)
+        return [] if self._draining or isinstance(message, DeviceLeaving) else self._go_on(now)
 
     def _take_decision(self, message: Decided, now: float) -> None:
         asked = self._run.asked.get(message.actor)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import heapq
 
-from metaloop.actors.messages import DeviceLost, DeviceReady
+from metaloop.actors.messages import DeviceLeaving, DeviceLost, DeviceReady
 from metaloop.actors.state import OrgState
 
 
 class Devices:
     """Devices that are idle and alive, in the order in which they were reserved.
 
-    Whether a device's process is down is not journaled: a run that is taken up again starts new processes.
+    Whether a device's process is down, or its node will go, is not journaled: a run that is taken up again starts new
+    processes.
     """
 
     def __init__(self, state: OrgState) -> None:
@@ -45,8 +46,12 @@ class Devices:
         return None
 
     def free(self) -> int:
-        """How many devices could take work: who is down trains nothing, so it counts among the idle."""
-        return len(self._state.idle) - len(self._down)
+        """How many devices could take work."""
+        return len(self._state.idle) - sum(device in self._state.idle for device in self._down)
+
+    def leaving(self, message: DeviceLeaving, _now: float) -> None:
+        """The device takes no more work; one that trains goes on."""
+        self._down.add(message.device)
 
     def lost(self, message: DeviceLost) -> bool:
         """Take in that the device's process died; whether that was news."""

@@ -52,11 +52,27 @@ class DeviceLost(msgspec.Struct, frozen=True):
     life: int | None = None
 
 
+class DeviceLeaving(msgspec.Struct, frozen=True):
+    """The device's node will go: it gets nothing new, while what it trains may end. It is back with
+    :class:`DeviceReady`.
+
+    May come before the run begins. Not journaled: what follows is only who trains what.
+    """
+
+    device: str
+
+
 class DeviceReady(msgspec.Struct, frozen=True):
     """A device's process is back; ``life`` is the number of the new one (see :class:`DeviceLost`)."""
 
     device: str
     life: int | None = None
+
+
+class DevicesAre(msgspec.Struct, frozen=True):
+    """What each of these devices is: a GPU's name, or a processor's model."""
+
+    hardware: dict[str, str]
 
 
 class IdeaArrived(msgspec.Struct, frozen=True):
@@ -76,7 +92,9 @@ class Drain(msgspec.Struct, frozen=True):
     """
 
 
-Message = Decided | ActorLost | Trained | DeviceLost | DeviceReady | IdeaArrived | Woken | Drain
+Message = (
+    Decided | ActorLost | Trained | DeviceLost | DeviceLeaving | DeviceReady | DevicesAre | IdeaArrived | Woken | Drain
+)
 
 
 class Ask(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from metaloop.actors.agenda import Agenda
 from metaloop.actors.entries import BranchState
-from metaloop.actors.messages import Ask, Command
+from metaloop.actors.messages import Ask, Command, DevicesAre
 from metaloop.actors.state import OrgState
 from metaloop.actors.turns import Turns
 from metaloop.actors.visibility import NewsDesk
@@ -121,6 +121,13 @@ class RunContext:
     def canary_terms(self) -> CanaryTerms:
         """How its devices are watched."""
         return self._granted.canaries
+
+    def equip(self, message: DevicesAre, now: float) -> None:
+        """Record what devices are, where it is news: a run that is taken up again may find itself on other machines."""
+        known = self.state.hardware
+        news = {device: name for device, name in message.hardware.items() if known.get(device) != name}
+        if news:
+            self.record(ev.Equipped(now, news))
 
     def share(self, now: float) -> float:
         """Spent part of the budget: 1 at least once devices were given back, whatever rounding says, and once the

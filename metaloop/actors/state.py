@@ -40,6 +40,8 @@ class OrgState:
     """Device to experiment."""
     ranks: dict[str, int] = field(default_factory=dict)
     """Device to its place in the order of reservation, which is the order in which devices get work."""
+    hardware: dict[str, str] = field(default_factory=dict)
+    """Device to what it is, where a backend has said so."""
     reservations: int = 0
     idle: set[str] = field(default_factory=set)
     """Devices held that train nothing."""

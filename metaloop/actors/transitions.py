@@ -34,6 +34,10 @@ def _reserved(state: OrgState, event: ev.Reserved) -> None:
     state.idle.add(event.device)
 
 
+def _equipped(state: OrgState, event: ev.Equipped) -> None:
+    state.hardware |= event.hardware
+
+
 def _released(state: OrgState, event: ev.Released) -> None:
     state.ledger.release(event.device, event.t)
     _leaves_idle(state, event.device)
@@ -282,6 +286,7 @@ RULES: Mapping[type, Callable[[OrgState, Any], None]] = MappingProxyType(
     {
         ev.RunStarted: _run_started,
         ev.Reserved: _reserved,
+        ev.Equipped: _equipped,
         ev.Released: _released,
         ev.SourceWritten: _source_written,
         ev.Proposed: _proposed,

@@ -58,14 +58,27 @@ def combine(results: Sequence[Results]) -> Leaderboard:
     """All organizations in one ranking; a name that several folders use is told apart by its folder."""
     folders = tuple(result.out for result in results)
     if len(results) == 1:
-        return Leaderboard(results[0].organizations, folders, ())
+        return Leaderboard(results[0].organizations, folders, unlike(results[0].organizations))
     names = Counter(o.name for result in results for o in result.organizations)
     entries = [
         msgspec.structs.replace(o, name=f"{o.name} ({Path(result.out).name})") if names[o.name] > 1 else o
         for result in results
         for o in result.organizations
     ]
-    return Leaderboard(rank(entries), folders, _differences([result.terms for result in results]))
+    warnings = (*_differences([result.terms for result in results]), *unlike(entries))
+    return Leaderboard(rank(entries), folders, warnings)
+
+
+def unlike(organizations: Sequence[OrganizationResult]) -> tuple[str, ...]:
+    """A line if org runs were on different kinds of devices; those whose journals do not say are left out."""
+    kinds = Counter(" and ".join(run.hardware) for o in organizations for run in o.org_runs if run.hardware)
+    if len(kinds) < 2:
+        return ()
+    found = "; ".join(f"{count} on {kind}" for kind, count in sorted(kinds.items()))
+    return (
+        f"the org runs were not all on the same hardware, so that their gains are not on equal terms: {found}. "
+        "Compare those on one kind, or run anew with --accelerator NAME.",
+    )
 
 
 def _differences(terms: Sequence[RunTerms]) -> tuple[str, ...]:
@@ -131,11 +144,14 @@ def _filled(table: Table, organizations: Sequence[OrganizationResult], columns: 
 
 def footnotes(board: Leaderboard) -> list[str]:
     """What the columns mean, and what is missing."""
+    hardware = sorted({name for o in board.organizations for run in o.org_runs for name in run.hardware})
     over = sorted({o.interval_over for o in board.organizations if o.gain_ci95 is not None})
     lines = [
         "gain: confirmed improvement in bits per byte on unseen data, fresh paired seeds; 95 % t interval over "
         + " or ".join(over or ["org runs"])
     ]
+    if hardware:
+        lines.append(f"trained on {', '.join(hardware)}")
     compared = next((o.versus_control for o in board.organizations if o.versus_control), None)
     if compared:
         lines.append(f"vs control: paired difference to {compared.other}, the strongest control")

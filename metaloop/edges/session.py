@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from metaloop.edges.progress import Progress
 from metaloop.edges.spending import Limit, within_limit
 from metaloop.edges.stopping import heeding
 from metaloop.execution.backend import Backend
+from metaloop.execution.hardware import counted
 from metaloop.execution.org_run import OrgRunTerms, has_ended, run_org
 from metaloop.execution.placement import Placement
 from metaloop.execution.trainer import Target, TrainerSpec, describe, make_simulated
@@ -62,13 +63,28 @@ def open_backend(terms: RunTerms, means: Means, progress: Progress) -> Iterator[
 
     progress.say(f"starting Ray and {terms.devices // terms.devices_per_experiment} warm trainers …")
     with redirect_stdout(sys.stderr):
-        placement = Placement(gpus=1 / terms.devices_per_gpu, wait_s=means.wait_s)
+        placement = placement_of(terms, means)
         backend = RayBackend(spec_of(terms), terms.devices, means.address, in_order=terms.in_order, placement=placement)
+        say_if_mixed(backend.hardware, progress)
         try:
             with heeding(backend.notice):
                 yield backend
         finally:
             backend.close()
+
+
+def placement_of(terms: RunTerms, means: Means, lanes: int = 1) -> Placement:
+    """What a device is to the cluster."""
+    return Placement(gpus=1 / terms.devices_per_gpu, wait_s=means.wait_s, accelerator=terms.accelerator, lanes=lanes)
+
+
+def say_if_mixed(hardware: Collection[str], progress: Progress) -> None:
+    """Devices of several kinds make one organization's luck: which of its trainings were on the fast ones."""
+    if len(set(hardware)) > 1:
+        progress.say(
+            f"WARNING: the devices are not of one kind: {counted(hardware)}. Times and scores then differ by device. "
+            "--accelerator NAME takes only those with one accelerator."
+        )
 
 
 def simulator_of(terms: RunTerms) -> Backend:

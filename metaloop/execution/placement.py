@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+KIND = "accelerator_type:"
+"""What the resource that says which accelerator a node has begins with. Every such node has 1 of it."""
+A_TOUCH = 0.001
+"""How much of it a device takes, so that it never runs out (as Ray's own ``accelerator_type=`` does)."""
+
 
 class Placement(msgspec.Struct, frozen=True):
     """Resources that each device reserves: shares of a CPU core and, where the cluster has any, of a GPU.
@@ -13,15 +18,22 @@ class Placement(msgspec.Struct, frozen=True):
 
     ``wait_s``: how long devices may take to come free, or to be added by the cluster's autoscaler, which sees the
     waiting reservation as demand. With 0 they must be there.
+
+    ``accelerator``: the kind of node that all devices must be on, as Ray's resource ``accelerator_type:NAME`` has it;
+    empty: any. ``lanes``: how many backends of one process will each take such devices (see ``RayBackend``'s
+    ``beside``): all are asked for at once, so that an autoscaler adds nodes for all of them at once.
     """
 
     cpus: float = 1.0
     gpus: float = 1.0
     wait_s: float = 0.0
+    accelerator: str = ""
+    lanes: int = 1
 
     def resources(self, gpu: bool) -> dict[str, float]:
         """In Ray's words."""
-        return {"GPU": self.gpus, "CPU": self.cpus} if gpu else {"CPU": self.cpus}
+        pinned = {KIND + self.accelerator: A_TOUCH} if self.accelerator else {}
+        return {**({"GPU": self.gpus} if gpu else {}), "CPU": self.cpus, **pinned}
 
     def of_group(self, gpu: bool, devices: int) -> dict[str, float]:
         """What so many devices that train together reserve, on one node."""

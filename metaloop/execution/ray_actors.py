@@ -11,6 +11,7 @@ import os
 import msgspec
 
 from metaloop.actors.messages import Ask, Decided
+from metaloop.execution.hardware import device_name
 from metaloop.execution.trainer import Trainer, TrainerSpec, make
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.models import ThinkingTerms
@@ -52,11 +53,12 @@ class TrainerProcess:
     def __init__(self, spec: bytes, gpu: bool) -> None:
         given = msgspec.json.decode(spec, type=TrainerSpec)
         trainer = make(given, gpu)
+        self._hardware = device_name(gpu)
         self._trainer = Paced(trainer, given.pace) if hasattr(trainer, "simulate") else trainer
 
-    def ready(self) -> int:
-        """The process id, once the trainer is warm."""
-        return os.getpid()
+    def ready(self) -> str:
+        """What the device is, once the trainer is warm."""
+        return self._hardware
 
     def alive(self) -> None:
         """A sign of life, answered beside a training (see ``heartbeats``)."""

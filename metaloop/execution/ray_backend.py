@@ -16,14 +16,13 @@ from metaloop.execution.notice import Notice
 from metaloop.execution.placement import WHOLE, Placement, device_names
 from metaloop.execution.ray_connection import last_line, start_ray
 from metaloop.execution.ray_hosting import HostLoop
+from metaloop.execution.ray_reservation import Reservations
 from metaloop.execution.ray_roles import Roles
 from metaloop.execution.ray_trainers import START_S, Trainers, Trainings
 from metaloop.execution.trainer import TrainerSpec, describe
 from metaloop.vocabulary.errors import BackendError
 from metaloop.vocabulary.records import TrainingRequest, TrainingResult
 
-RESERVE_S = 20.0
-"""How long devices that are there may take to come free: Ray gives back those of an ended run within seconds."""
 MOST_STARTS = 3
 """A process that dies this often before it is up dies of itself, and not of its node."""
 
@@ -61,13 +60,18 @@ class RayBackend:
         self._beside = beside
         self._reservation: Any = None
         self._ray: Any = beside._ray if beside else start_ray(address)
-        self._gpu = bool(self._ray.cluster_resources().get("GPU"))
+        shared = beside._reservations if beside else None
+        self._reservations: Reservations = shared or Reservations(self._ray, devices, spec.devices, placement)
+        gpu = self._reservations.gpu
         self._roles = Roles(self._ray)
-        self._trainers = Trainers(self._ray, spec, self._gpu, placement)
-        self._together = spec.devices
-        self.devices = device_names("gpu" if self._gpu else "cpu", devices, spec.devices)
-        self._reserve(placement)
-        self._come_up(self._trainers.start(self.devices, self._reservation), self._trainers.restart, "trainers")
+        self._trainers = Trainers(self._ray, spec, gpu, placement)
+        self.devices = device_names("gpu" if gpu else "cpu", devices, spec.devices)
+        try:
+            self._reservation = self._reservations.take()
+        except BackendError:
+            self.close()
+            raise
+        self._warm_up(self._trainers.start(self.devices, self._reservation))
 
     def close(self) -> None:
         """End the processes and give the devices back; the backend that started Ray ends it."""
@@ -77,50 +81,29 @@ class RayBackend:
         for actor in (*self._trainers.of.values(), *self._roles.actors):
             self._ray.kill(actor)
         if self._reservation is not None:
-            self._ray.util.remove_placement_group(self._reservation)
+            self._reservations.give_back(self._reservation)
 
-    def _reserve(self, placement: Placement) -> None:
-        """Take the devices for as long as the backend lives.
+    @property
+    def hardware(self) -> tuple[str, ...]:
+        """What each device is."""
+        return tuple(self._trainers.hardware[device] for device in self.devices)
 
-        Raises:
-            BackendError: there are not as many, or others hold them.
-        """
-        resource, asked = "GPU" if self._gpu else "CPU", len(self.devices) * self._together
-        known = placement.most_devices(self._ray.cluster_resources())
-        if asked > known and not placement.wait_s:
-            self.close()
-            raise BackendError(
-                f"asked for {asked} devices, but there are {known} ({resource}). Ask for at most {known}, or let a "
-                "cluster that grows add nodes with --wait-minutes."
-            )
-        bundles = [placement.of_group(self._gpu, self._together)] * len(self.devices)
-        self._reservation = self._ray.util.placement_group(bundles, strategy="PACK")
-        try:
-            self._ray.get(self._reservation.ready(), timeout=RESERVE_S + placement.wait_s)
-        except self._ray.exceptions.GetTimeoutError:
-            free = placement.most_devices(self._ray.available_resources())
-            known = placement.most_devices(self._ray.cluster_resources())
-            self._ray.util.remove_placement_group(self._reservation)
-            self.close()
-            together = f" Those that share a training must be {self._together} on one node." * (self._together > 1)
-            raise BackendError(
-                f"asked for {asked} devices, but {free} of the cluster's {known} ({resource}) are free, each on a node "
-                f"with a free CPU.{together} Ask for fewer, or wait longer with --wait-minutes."
-            ) from None
+    def _warm_up(self, refs: dict[str, Any]) -> None:
+        self._trainers.hardware |= self._come_up(refs, self._trainers.restart, "trainers")
 
-    def _come_up(self, refs: dict[str, Any], again: Callable[[str], Any], what: str) -> None:
-        """Wait until processes are up. One that dies meanwhile, or had died unnoticed while it had nothing to do, is
-        started again: its node may have gone.
+    def _come_up(self, refs: dict[str, Any], again: Callable[[str], Any], what: str) -> dict[str, Any]:
+        """Wait until processes are up; what they answered. One that dies meanwhile, or had died unnoticed while it had
+        nothing to do, is started again: its node may have gone.
 
         Raises:
             BackendError
         """
-        reason = ""
+        reason, answers = "", dict[str, Any]()
         for _ in range(MOST_STARTS):
             dead: dict[str, Any] = {}
             for name, ref in refs.items():
                 try:
-                    self._ray.get(ref, timeout=START_S)
+                    answers[name] = self._ray.get(ref, timeout=START_S)
                 except self._ray.exceptions.GetTimeoutError:
                     raise BackendError(
                         f"the {what} did not start within {START_S:.0f} s. Is the cluster full?"
@@ -128,7 +111,7 @@ class RayBackend:
                 except self._ray.exceptions.RayError as error:
                     dead[name], reason = again(name), last_line(error)
             if not dead:
-                return
+                return answers
             refs = dead
         raise BackendError(f"the {what} could not start: {reason}")
 
@@ -148,8 +131,7 @@ class RayBackend:
             Preempted, BackendError: the run can be taken up again.
         """
         self._kill_silent()
-        ready = {device: self._trainers.ready(device) for device in self.devices}
-        self._come_up(ready, self._trainers.restart, "trainers")
+        self._warm_up({device: self._trainers.ready(device) for device in self.devices})
         self._come_up(self._roles.assign(hosting), self._roles.revive, "role actors")
         HostLoop(self._ray, self._trainers, self._roles, hosting, self.notice, in_order=self._in_order).run()
 

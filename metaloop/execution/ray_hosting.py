@@ -17,8 +17,10 @@ from metaloop.actors.messages import (
     Ask,
     Command,
     Decided,
+    DeviceLeaving,
     DeviceLost,
     DeviceReady,
+    DevicesAre,
     Drain,
     Message,
     Train,
@@ -30,6 +32,7 @@ from metaloop.execution.backend import Hosting
 from metaloop.execution.heartbeats import Heartbeats, lease_s
 from metaloop.execution.notice import GRACE_S, Notice
 from metaloop.execution.ray_connection import last_line
+from metaloop.execution.ray_nodes import Departures
 from metaloop.execution.ray_roles import Roles
 from metaloop.execution.ray_trainers import POLL_S, QUIET_S, Trainers, must_come_back
 from metaloop.vocabulary.clock import WallClock
@@ -64,6 +67,7 @@ class HostLoop:
         self._in_order = in_order
         self._clock = WallClock(hosting.starts_at)
         self._heartbeats = Heartbeats(ray, lease_s(hosting.longest_s), POLL_S)
+        self._departures = Departures(ray, trainers.nodes)
         self._calls: dict[Any, _Call] = {}
         self._timers: list[float] = []
         self._late: list[tuple[float, int, Decided]] = []
@@ -80,15 +84,20 @@ class HostLoop:
         hosting = self._hosting
         heapq.heappush(self._timers, hosting.starts_at + POLL_S)
         next_poll = hosting.starts_at
+        for leaving in self._follow_nodes(hosting.starts_at):  # before anything is begun there
+            hosting.controller.handle(leaving, hosting.starts_at)
         self._execute(hosting.begin())
+        self._execute(hosting.controller.handle(DevicesAre(dict(self._trainers.hardware)), self._clock.now()))
         while not hosting.controller.ended:
             messages = self._next()
             now = self._clock.now()
             if now >= next_poll:
                 next_poll = now + POLL_S
-                messages += hosting.poll(now)
+                # Who leaves comes first: a device whose training has just ended would get another one.
+                messages = [*self._follow_nodes(now), *messages, *hosting.poll(now)]
                 self._kill_silent(now)
-                must_come_back([now - c.since for c in self._calls.values() if c.kind == "up"], len(self._trainers.of))
+                coming = {c.who: c.since for c in self._calls.values() if c.kind == "up"}
+                must_come_back(now, self._departures.idle_since | coming, len(self._trainers.of))
                 heapq.heappush(self._timers, next_poll)
             for message in messages:
                 self._execute(hosting.controller.handle(message, self._clock.now()))
@@ -169,7 +178,7 @@ class HostLoop:
         except self._ray.exceptions.RayError as error:
             return self._died(call, last_line(error))
         if call.kind == "up":
-            return [DeviceReady(call.who)]
+            return self._came_up(call.who, value)
         if call.kind == "assigned":
             return []
         if isinstance(call.command, Train):
@@ -181,6 +190,11 @@ class HostLoop:
             heapq.heappush(self._late, (ready_at, decided.ask, decided))
             return []
         return [decided]
+
+    def _came_up(self, device: str, hardware: str) -> list[Message]:
+        self._trainers.hardware[device] = hardware
+        equipped: list[Message] = [DevicesAre({device: hardware})]
+        return equipped if device in self._departures.idle_since else [*equipped, DeviceReady(device)]
 
     def _failed(self, call: _Call, reason: str) -> list[Message]:
         """The actor is well, the call raised: a trainer's is a crashed training, a brain's counts as its death."""
@@ -196,6 +210,18 @@ class HostLoop:
             return [DeviceLost(call.who, reason)]
         self._calls[self._roles.revive(call.who)] = _Call("assigned", call.who, now)
         return [ActorLost(call.who, reason)]
+
+    def _follow_nodes(self, now: float) -> list[Message]:
+        """A device whose node will go gets nothing new; once that is no longer so, it is asked whether it is there."""
+        at_work = {call.who: call.kind for call in self._calls.values() if call.kind in ("train", "up")}
+        moves = self._departures.look(now, {who for who, kind in at_work.items() if kind == "train"})
+        messages: list[Message] = [DeviceLeaving(device) for device in moves.leaving]
+        for device in moves.back:
+            if device not in at_work:
+                self._calls[self._trainers.ready(device)] = _Call("up", device, now)
+            elif at_work[device] == "train":  # the call says soon enough if the device went with its node
+                messages.append(DeviceReady(device))
+        return messages
 
     def _kill_silent(self, now: float) -> None:
         """Who trains far beyond any honest duration, or has let its lease run out, is killed: its call then fails."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from metaloop.execution.notice import GRACE_S, Notice
 from metaloop.execution.placement import Placement
 from metaloop.execution.ray_actors import TrainerProcess
 from metaloop.execution.ray_connection import last_line
+from metaloop.execution.ray_nodes import Departures
 from metaloop.execution.trainer import TrainerSpec
 from metaloop.vocabulary.clock import WallClock
 from metaloop.vocabulary.errors import BackendError, Preempted
@@ -39,6 +40,8 @@ class Trainers:
         self._reservation: Any = None
         self._order: list[str] = []
         self.of: dict[str, Any] = {}
+        self.hardware: dict[str, str] = {}
+        """What each device is, as its process said when it came up."""
 
     def start(self, devices: Sequence[str], reservation: Any) -> dict[str, Any]:
         """Start them all on a placement group with a bundle for each; returns what to wait for, by device."""
@@ -62,26 +65,33 @@ class Trainers:
         return self.ready(device)
 
     def ready(self, device: str) -> Any:
-        """What to wait for until the device's process is warm: at once, if it is, an error, if it has died."""
+        """What to wait for until the device's process is warm: at once, if it is, an error, if it has died. The answer
+        is what the device is."""
         return self.of[device].ready.remote()
 
     def train(self, device: str, request: TrainingRequest) -> Any:
         return self.of[device].train.remote(msgspec.json.encode(request))
+
+    def nodes(self) -> dict[str, str]:
+        """Each device's node (Ray's identifier in hex); those that have none just now are left out."""
+        places = self._ray.util.placement_group_table(self._reservation)["bundles_to_node_id"]
+        return {device: places[index] for index, device in enumerate(self._order) if index in places}
 
     def kill(self, device: str) -> None:
         """Every call to it fails at once; Ray sees to the process, a stopped one too (measured: within 5 s)."""
         self._ray.kill(self.of[device])
 
 
-def must_come_back(away: Sequence[float], devices: int) -> None:
+def must_come_back(now: float, away: Mapping[str, float], devices: int) -> None:
     """Devices are paid for while they come back; once none of them does, what is left is kept for later.
 
-    ``away``: for how many seconds each of those has been that are, of so many ``devices``.
+    ``away``: those that are, or are on a node that will go and have nothing to do, and since when; of so many
+    ``devices``.
 
     Raises:
         BackendError
     """
-    if len(away) == devices and min(away) > START_S:
+    if len(away) == devices and now - max(away.values()) > START_S:
         raise BackendError(
             f"none of the {len(away)} devices has come back for {START_S:.0f} s. Once the cluster has some again, "
             "`metaloop resume DIR` goes on."
@@ -109,6 +119,7 @@ class Trainings:
         self._notice = notice
         self._clock = WallClock()
         self._heartbeats = Heartbeats(ray, lease_s(longest_s), POLL_S)
+        self._departures = Departures(ray, trainers.nodes)
         self._waiting: list[tuple[int, int]] = []
         """Index and attempt of what is to be trained, the next one last."""
         self._idle: list[str] = []
@@ -127,10 +138,10 @@ class Trainings:
         self._calls = {self._trainers.ready(device): _Call(device, -1, 0, now) for device in self._devices}
         next_look, noticed = POLL_S, None
         while self._waiting or any(call.attempt for call in self._calls.values()):
+            self._follow_nodes()
             if not self._notice.given:
                 self._dispatch(requests)
-            ready = self._ray.wait(list(self._calls), num_returns=1, timeout=POLL_S)[0] if self._calls else []
-            for ref in ready:
+            for ref in self._next():
                 self._take(ref, on_result)
             now = self._clock.now()
             if now >= next_look:
@@ -140,9 +151,28 @@ class Trainings:
                 noticed = now if noticed is None else noticed
                 self._stop_if_drained(now - noticed)
 
+    def _next(self) -> list[Any]:
+        """Wait for the next answer, for a while."""
+        if not self._calls:
+            self._clock.sleep(POLL_S)
+            return []
+        ready: list[Any] = self._ray.wait(list(self._calls), num_returns=1, timeout=POLL_S)[0]
+        return ready
+
+    def _follow_nodes(self) -> None:
+        """Whose node was to go, and is not to go or is gone, is asked whether it is there before it trains again."""
+        now = self._clock.now()
+        busy = {call.device for call in self._calls.values() if call.attempt}
+        for device in self._departures.look(now, busy).back:
+            if device in self._idle:
+                self._idle.remove(device)
+                self._calls[self._trainers.ready(device)] = _Call(device, -1, 0, now)
+
     def _dispatch(self, requests: Sequence[TrainingRequest]) -> None:
-        while self._waiting and self._idle:
-            device, (index, attempt) = self._idle.pop(), self._waiting.pop()
+        free = [device for device in self._idle if device not in self._departures.idle_since]
+        while self._waiting and free:
+            device, (index, attempt) = free.pop(), self._waiting.pop()
+            self._idle.remove(device)
             ref = self._trainers.train(device, requests[index])
             self._calls[ref] = _Call(device, index, attempt, self._clock.now())
 
@@ -151,7 +181,11 @@ class Trainings:
         call = self._calls.pop(ref)
         try:
             value = self._ray.get(ref)
-            result = msgspec.json.decode(value, type=TrainingResult) if call.attempt else None
+            result = None
+            if call.attempt:
+                result = msgspec.json.decode(value, type=TrainingResult)
+            else:
+                self._trainers.hardware[call.device] = value
             self._idle.append(call.device)
         except self._ray.exceptions.RayTaskError as error:
             result = TrainingResult("crash", 0.0, message=last_line(error))
@@ -176,7 +210,9 @@ class Trainings:
         hung = [device for device, age in ages.items() if age > self._longest_s]
         for device in {*self._heartbeats.look(at_work), *hung}:
             self._trainers.kill(device)
-        must_come_back([now - c.since for c in self._calls.values() if not c.attempt], len(self._devices))
+        coming = {call.device: call.since for call in self._calls.values() if not call.attempt}
+        away = self._departures.idle_since | coming
+        must_come_back(now, {d: away[d] for d in self._devices if d in away}, len(self._devices))
 
     def _stop_if_drained(self, since_notice: float) -> None:
         training = sum(call.attempt > 0 for call in self._calls.values())

@@ -92,6 +92,8 @@ class RunTerms(msgspec.Struct, frozen=True):
     """The most that all org runs and confirmations together may take; 0: no limit."""
     devices_per_experiment: int = 1
     """Devices that share each training: those of an org run come in groups of so many."""
+    accelerator: str = ""
+    """What all devices were asked to be, as Ray's resource ``accelerator_type:NAME`` has it; empty: anything."""
 
     @property
     def thinkers(self) -> Thinkers:

@@ -120,7 +120,12 @@ def measure_org_run(
         ideas=tuple(fates(events, merges)),
         canaries=sum(isinstance(event, ev.CanaryEnded) for event in events),
         off_devices=tuple(OffDevice(e.device, e.t, e.reason, e.suspects) for e in events if isinstance(e, ev.SetAside)),
+        hardware=_hardware(events),
     )
+
+
+def _hardware(events: Sequence[ev.Event]) -> tuple[str, ...]:
+    return tuple(sorted({name for e in events if isinstance(e, ev.Equipped) for name in e.hardware.values()}))
 
 
 def _unproven(merges: Iterable[ConfirmedMerge]) -> int:

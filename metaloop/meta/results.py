@@ -103,8 +103,9 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     ``gpu_hours`` and ``utilization`` are counted from the journal, not from the controller's ledger; ``waiting`` says
     what the devices idled for. ``refusals`` counts questions to which a member had no usable answer. ``tokens`` and
     ``usd`` are what the journal's decisions cost, ``tokens_unaccounted`` and ``usd_unaccounted`` what answers cost
-    beside that, which came too late for any decision. ``canaries`` counts canary trainings, ``off_devices`` are the
-    devices that they set aside.
+    beside that, which came too late for any decision. ``hardware`` names what the devices were (several names: they
+    were not alike, or changed on the way); empty where the journal does not say. ``canaries`` counts canary trainings,
+    ``off_devices`` are the devices that they set aside.
     """
 
     organization: str
@@ -140,6 +141,7 @@ class OrgRunResult(msgspec.Struct, frozen=True):
     ideas: tuple[IdeaFate, ...] = ()
     canaries: int = 0
     off_devices: tuple[OffDevice, ...] = ()
+    hardware: tuple[str, ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True):

@@ -46,6 +46,14 @@ class Reserved(msgspec.Struct, frozen=True, tag="reserved"):
     device: str
 
 
+class Equipped(msgspec.Struct, frozen=True, tag="equipped"):
+    """What these devices are from now on: a GPU's name, or a processor's model. At a start it is said of all, later of
+    those that came up again as something else."""
+
+    t: float
+    hardware: dict[str, str]
+
+
 class Released(msgspec.Struct, frozen=True, tag="released"):
     """The run no longer pays for the device."""
 
@@ -300,6 +308,7 @@ class RunEnded(msgspec.Struct, frozen=True, tag="run_ended"):
 Event = (
     RunStarted
     | Reserved
+    | Equipped
     | Released
     | SourceWritten
     | Proposed

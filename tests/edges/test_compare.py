@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 from metaloop.edges.commands.compare import compare_command
 from metaloop.edges.leaderboard import Leaderboard, run_folders
 from metaloop.edges.leaderboard_cells import plus_minus
+from metaloop.files import journal
+from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.errors import UsageError
 from tests.meta.synthetic_run import PROFILES, Profile, write_run
 
@@ -56,6 +58,23 @@ def test_several_folders_are_one_ranking_and_unequal_terms_are_told(tmp_path: Pa
     for name in ("solo-greedy (monday)", "solo-greedy (tuesday)", "tinkerers", "no-op"):
         assert name in result.stdout
     assert "the folders differ in devices: 2, 8" in result.stderr
+    assert "hardware" not in result.stderr
+
+
+def test_org_runs_on_different_hardware_are_told(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", PROFILES[:2], seeds=2)
+    names = folder.read_terms().organizations
+    for name, seed, hardware in ((names[0], 0, "H100"), (names[0], 1, "H100"), (names[1], 0, "A100")):
+        log = journal.FileJournal(folder.org_run(name, seed).journal)
+        log.append(ev.Equipped(0.0, {"gpu-0": hardware, "gpu-1": hardware}))
+        log.close()
+    result = run(str(folder.path))
+    assert "not all on the same hardware, so that their gains are not on equal terms: 1 on A100; 2 on H100." in (
+        " ".join(result.stderr.split())
+    )
+    assert "trained on A100, H100" in result.stdout
+    board = json.loads(run(str(folder.path), "--json").stdout)
+    assert {tuple(r["hardware"]) for o in board["organizations"] for r in o["org_runs"]} == {("A100",), ("H100",), ()}
 
 
 def test_unfinished_runs_are_shown_as_far_as_they_are(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from metaloop.files.run_folder import RunFolder
 from metaloop.meta.audit import audit
 from metaloop.vocabulary import events as ev
 from tests.multi_node import MultiNode, multi_node
+from tests.processes import TRAINER, family
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,7 @@ MICRO = ["--preset", "cpu-micro", "--devices", "2", "--gpu-hours", "0.03", "--co
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[MultiNode]:
-    with multi_node(workers=2) as nodes:
+    with multi_node(workers=2, accelerators=("A100", "H100")) as nodes:
         yield nodes
 
 
@@ -170,6 +171,31 @@ def test_a_full_cluster_is_one_line_and_the_job_s_exit_code_is_ours(cluster: Mul
     assert "asked for 3 devices, but there are 2 (CPU)" in printed
     assert "FAILED" in errors
     assert "Traceback" not in printed + errors
+
+
+def test_devices_are_on_nodes_with_the_accelerator_that_was_asked_for(cluster: MultiNode, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    attached = [*TERMS, "--address", cluster.ray, "--no-mlflow", "--out", str(out)]
+    for accelerator, devices, reason in (
+        (
+            "H10",
+            "1",
+            "no node of this cluster has the accelerator 'H10' (did you mean 'H100'?), expected one of: A100, H",
+        ),
+        ("H100", "2", "asked for 2 devices, but there are 1 (CPU on nodes with H100)"),
+    ):
+        pinned = ["--accelerator", accelerator, "--devices", devices]
+        _, errors = done(start(cluster, "run", "orgs/no-op", *attached, *pinned), code=2)
+        assert reason in errors
+        assert "Traceback" not in errors
+    run = start(cluster, "run", "orgs/no-op", *attached, "--accelerator", "H100")
+    trains = f"{TRAINER}.train"
+    wait_for(lambda: bool(family(cluster.workers[1].raylet, trains)) or run.poll() is not None, "a training there")
+    assert not family(cluster.workers[0].raylet, TRAINER)
+    done(run)
+    equipped = [event for event in read(out, "no-op") if isinstance(event, ev.Equipped)]
+    assert [list(event.hardware) for event in equipped] == [["cpu-0"]]
+    assert equipped[0].hardware["cpu-0"]
 
 
 def test_jobs_that_do_not_exist(cluster: MultiNode) -> None:

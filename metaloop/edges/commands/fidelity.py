@@ -86,9 +86,8 @@ def _prepare_simulated(real: Path, out: Path, terms: RunTerms, options: dict[str
     from metaloop.edges import session
 
     shutil.rmtree(out / "simulated", ignore_errors=True)
-    simulated = make_terms(
-        {**options, "backend": "sim", "trainer": "surrogate", "data": sim_data}, terms.organizations, {}
-    )
+    changed = {"backend": "sim", "trainer": "surrogate", "data": sim_data, "accelerator": ""}
+    simulated = make_terms({**options, **changed}, terms.organizations, {})
     own = RunFolder(real).organizations
     same = msgspec.structs.replace(
         simulated,

@@ -120,6 +120,13 @@ _OPTIONS = (
         help="How many times the others' time a canary may take.",
     ),
     click.option(
+        "--accelerator",
+        default="",
+        metavar="NAME",
+        help="--backend ray: only devices on nodes with this accelerator, as Ray calls it (H100: its resource "
+        "accelerator_type:H100) [default: any, and one line says so if they are not all of one kind].",
+    ),
+    click.option(
         "--cluster",
         default=None,
         help="--backend sim: what the cluster is like, a shipped description or your own YAML file (see `metaloop "
@@ -222,6 +229,8 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         raise UsageError(
             "--cluster describes a simulated cluster, but --backend is ray. Add --backend sim, or drop it."
         )
+    if options["accelerator"] and options["backend"] != "ray":
+        raise UsageError("--accelerator says which real devices to take, but --backend is sim. Drop one of them.")
     if options["pace"] != 1.0 and trainer not in SIMULATED:
         raise UsageError(f"--pace is for simulated trainers, but {trainer} trains for real. Drop it.")
     sizes = (options["devices"], options["devices_per_experiment"], options["devices_per_gpu"])
@@ -239,6 +248,7 @@ def make_terms(options: dict[str, Any], organizations: tuple[str, ...], parents:
         devices_per_gpu=options["devices_per_gpu"],
         canaries=CanaryTerms(every_s=60.0 * options["canary_every"], slower=options["canary_tolerance"]),
         devices_per_experiment=options["devices_per_experiment"],
+        accelerator=options["accelerator"],
         seed=options["seed"],
         seeds=options["seeds"],
         confirm_pairs=options["confirm_pairs"],

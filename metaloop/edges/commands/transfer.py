@@ -28,6 +28,11 @@ from metaloop.vocabulary.errors import UsageError
 @click.option("--against", type=click.Path(path_type=Path), help="ORG: whom to compare with, on the same seeds.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the results [default: beside SOURCE].")
 @click.option("--address", default=None, help="A running Ray cluster [default: a local one for this command].")
+@click.option(
+    "--accelerator",
+    metavar="NAME",
+    help="Only devices on nodes with this one, as H100 [default: the run's; ORG: any].",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, nothing else there.")
 def transfer_command(source: Path, **options: Any) -> None:
     """Take the trunks of the finished run RUN to a larger preset, and say which changes survive, fade or hurt there.
@@ -53,6 +58,7 @@ def transfer_command(source: Path, **options: Any) -> None:
     folder = RunFolder(source)
     organizations = _chosen(folder, options["organization"])
     changed = {"confirm_pairs": options["pairs"], "devices": options["devices"], "data": options["data"]}
+    changed["accelerator"] = options["accelerator"]
     terms = terms_of(folder, options["preset"], {**changed, "organizations": organizations})
     out = options["out"] or source.with_name(f"{source.name}-{options['preset']}")
     progress = Progress()
@@ -86,7 +92,7 @@ def _transfer_organization(source: Path, options: dict[str, Any]) -> None:
     arguments = [str(source), *([str(options["against"])] if options["against"] else [])]
     arguments += ["--preset", options["preset"], "--confirm-pairs", str(options["pairs"]), "--no-mlflow"]
     arguments += ["--gpu-hours", str(options["gpu_hours"])]
-    for name in ("devices", "data", "seed", "seeds", "out", "address"):
+    for name in ("devices", "data", "seed", "seeds", "out", "address", "accelerator"):
         if options[name] is not None:
             arguments += [f"--{name}", str(options[name])]
     if options["as_json"]:

@@ -68,6 +68,7 @@ def carry_out_evolution(folder: EvolutionFolder, means: Means) -> None:
         with _Stages(folder, terms, means) as stages:
             evolution = _evolution(folder, terms, stages, ProgressWatcher(progress))
             _run(evolution)
+            stages.give_devices_back()
             measured = stages.memory.measured()
             results = _conclude(folder, terms, evolution, measured)
             note = gather_evidence(folder, results, measured, progress, stages.purse)
@@ -112,6 +113,10 @@ class _Stages:
 
     def __exit__(self, *_: object) -> None:
         self._simulator.close()
+        self._devices.close()
+
+    def give_devices_back(self) -> None:
+        """No real org run is left: the evidence is made in the simulator, and need not hold devices for that."""
         self._devices.close()
 
     def _measure(self, organizations: Mapping[str, OrgFile], requests: Sequence[Request]) -> Iterator[Measured]:

@@ -15,13 +15,13 @@ from metaloop.edges.means import Means, meters_of
 from metaloop.edges.progress import Progress
 from metaloop.edges.stopping import heeding
 from metaloop.execution.backend import Backend
-from metaloop.execution.placement import Placement
+from metaloop.execution.hardware import counted
 from metaloop.files.org_record import OrgFile
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.evolution.finished import measured_folder
 from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.meta.evolution.terms import Measured, Request
-from metaloop.vocabulary.errors import BudgetSpent, Preempted
+from metaloop.vocabulary.errors import BackendError, BudgetSpent, Preempted
 from metaloop.vocabulary.models import UNLIMITED, Allowance
 
 
@@ -52,10 +52,11 @@ class RealMeasure:
         self._backends: list[Backend] = []
 
     def close(self) -> None:
-        """Give the devices back."""
+        """Give the devices back, until another org run is asked for."""
         if self._meters and self._backends:
             self._meters.settle()
         self._held.close()
+        self._backends.clear()
 
     def __call__(self, organizations: Mapping[str, OrgFile], requests: Sequence[Request]) -> Iterator[Measured]:
         for stage in dict.fromkeys(request.stage for request in requests):
@@ -136,15 +137,32 @@ class RealMeasure:
         terms = next(terms for terms, _ in self._stages.values())
         spec, where, in_order = session.spec_of(terms), self._means.address, terms.in_order
         self._held.enter_context(redirect_stdout(sys.stderr))
-        placement = Placement(gpus=1 / terms.devices_per_gpu, wait_s=self._means.wait_s)
+        placement = session.placement_of(terms, self._means, self._lanes)
         first = RayBackend(spec, terms.devices, where, in_order=in_order, placement=placement)
         self._held.callback(first.close)
         self._held.enter_context(heeding(first.notice))
-        self._backends.append(first)
+        lanes = [first]
         for _ in range(self._lanes - 1):
             other = RayBackend(spec, terms.devices, where, in_order=in_order, beside=first, placement=placement)
             self._held.callback(other.close)
-            self._backends.append(other)
+            lanes.append(other)
+        check_alike([lane.hardware for lane in lanes])
+        session.say_if_mixed(first.hardware, Progress())
+        self._backends.extend(lanes)
+
+
+def check_alike(lanes: Sequence[tuple[str, ...]]) -> None:
+    """Organizations are compared across lanes, so these must be of the same hardware (``lanes``: that of each device).
+
+    Raises:
+        BackendError
+    """
+    if len({tuple(sorted(lane)) for lane in lanes}) > 1:
+        found = "; ".join(f"lane {number}: {counted(lane)}" for number, lane in enumerate(lanes, 1))
+        raise BackendError(
+            f"the lanes are not of the same hardware ({found}), so that organizations would be compared on unequal "
+            "terms. Begin anew with --accelerator NAME, for nodes with one kind of accelerator, or with --lanes 1."
+        )
 
 
 def most_hours(terms: RunTerms, longest_s: float) -> float:

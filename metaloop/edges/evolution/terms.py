@@ -91,13 +91,13 @@ def evolution_terms(options: dict[str, Any], seeds: Sequence[str], controls: Map
     real = _run(options, {"seeds": options["final_seeds"]}, base + CONFIRMATION_AT)
     # Simulated trainings have one device each: as many at a time as there are real ones.
     alone = {"devices": real.devices // real.devices_per_experiment, "devices_per_experiment": 1}
+    simulated = {**alone, "backend": "sim", "preset": None, "accelerator": ""}
     inner = _run(
-        {**options, **alone, "backend": "sim", "trainer": _inner_trainer(real), "preset": None, "cluster": cluster},
+        {**options, **simulated, "trainer": _inner_trainer(real), "cluster": cluster},
         {"gpu_hours": real.gpu_hours, "data": options["sim_data"], "seeds": options["inner_blocks"]},
         base,
     )
-    unseen = {**options, **alone, "backend": "sim", "trainer": "h100-5min"}
-    unseen |= {"preset": None, "data": None, "cluster": None}
+    unseen = {**options, **simulated, "trainer": "h100-5min", "data": None, "cluster": None}
     terms = EvolutionTerms(
         name=options["name"],
         seeds=tuple(seeds),

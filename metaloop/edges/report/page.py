@@ -40,7 +40,7 @@ def write_page(results: Results, stories: Mapping[tuple[str, int], Story]) -> st
     title = f"{', '.join(terms.organizations[:3])}{' …' if len(terms.organizations) > 3 else ''}"
     body = [
         tag("h1", escape(f"Organizations compared: {title}")),
-        tag("p", escape(_terms_line(terms)), class_="lead"),
+        tag("p", escape(_terms_line(terms) + _hardware(organizations)), class_="lead"),
         _navigation(organizations),
         _summary(results),
         *(_organization(index, o, stories) for index, o in enumerate(organizations)),
@@ -65,6 +65,11 @@ def _terms_line(terms: RunTerms) -> str:
         f"commit was retrained by the harness on {terms.confirm_pairs} fresh paired seeds and scored on data that no "
         "organization has seen."
     )
+
+
+def _hardware(organizations: Sequence[OrganizationResult]) -> str:
+    known = sorted({name for o in organizations for run in o.org_runs for name in run.hardware})
+    return f" The devices: {', '.join(known)}." if known else ""
 
 
 def _navigation(organizations: Sequence[OrganizationResult]) -> str:
