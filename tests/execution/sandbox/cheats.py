@@ -166,7 +166,8 @@ HOST = (
     Cheat("allocates 10 GB", (before("x = torch.ones(10 << 28)"),), "memory: ", "oom"),
     Cheat(
         "allocates 10 GB piece by piece",
-        (before("x = [bytearray(1 << 26) for _ in range(160)]"),),
+        # Untouched: where a machine hands out fresh memory at a second and a half for each GB, time would be up first.
+        (before("import numpy\nx = [numpy.empty(1 << 26, numpy.uint8) for _ in range(160)]"),),
         "memory: ", "oom",
     ),
     Cheat("plants a git hook", (before("open('/work/.git/hooks/post-commit', 'w')"),), "writes: opened /work/.git/ho"),
