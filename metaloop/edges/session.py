@@ -6,9 +6,8 @@ Everything that is finished is on disk, so that :func:`execute` on an interrupte
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +20,6 @@ from metaloop.edges.means import Means
 from metaloop.edges.outside import scout_terms, with_notes
 from metaloop.edges.progress import Progress
 from metaloop.edges.spending import Limit, within_limit
-from metaloop.edges.stopping import heeding
 from metaloop.execution.backend import Backend
 from metaloop.execution.hardware import counted
 from metaloop.execution.org_run import OrgRunTerms, has_ended, run_org
@@ -52,25 +50,15 @@ def target_of(terms: RunTerms) -> Target:
 
 @contextmanager
 def open_backend(terms: RunTerms, means: Means, progress: Progress) -> Iterator[Backend]:
-    """The backend that the terms name, closed at the end whatever happens.
-
-    Ray reports the deaths of processes on standard output, which belongs to results: it goes to standard error.
-    """
+    """The backend that the terms name, closed at the end whatever happens."""
     if terms.backend == "sim":
         yield simulator_of(terms)
         return
-    from metaloop.execution.ray_backend import RayBackend
+    from metaloop.edges.lanes import open_lanes
 
     progress.say(f"starting Ray and {terms.devices // terms.devices_per_experiment} warm trainers …")
-    with redirect_stdout(sys.stderr):
-        placement = placement_of(terms, means)
-        backend = RayBackend(spec_of(terms), terms.devices, means.address, in_order=terms.in_order, placement=placement)
-        say_if_mixed(backend.hardware, progress)
-        try:
-            with heeding(backend.notice):
-                yield backend
-        finally:
-            backend.close()
+    with open_lanes(terms, means, 1, progress) as (backend,):
+        yield backend
 
 
 def placement_of(terms: RunTerms, means: Means, lanes: int = 1) -> Placement:
@@ -158,17 +146,29 @@ def execute(folder: RunFolder, backend: Backend, progress: Progress) -> None:
     with within_limit(progress):
         for seed in bench.terms.org_run_seeds:
             for organization in organizations:
-                _carry_out(bench, organization, seed)
+                _run(bench, organization, seed)
+                _confirm(bench, organization.name, seed)
 
 
 def execute_one(
-    folder: RunFolder, name: str, seed: int, backend: Backend, progress: Progress, most: Allowance = UNLIMITED
+    folder: RunFolder,
+    org_run: tuple[str, int],
+    backend: Backend,
+    progress: Progress,
+    *,
+    most: Allowance = UNLIMITED,
+    alone: AbstractContextManager[object],
 ) -> None:
-    """What is missing of one org run and its confirmation; it may think for ``most``, if its terms grant no less."""
-    terms = folder.read_terms()
+    """What is missing of one org run (organization and seed) and its confirmation, others may go on beside it.
+
+    It may think for ``most``, if its terms grant no less. It confirms ``alone`` among those of its seed.
+    """
+    terms, (name, seed) = folder.read_terms(), org_run
     bench = _bench(folder, replace(terms, allowance=terms.allowance.least(most)), backend, progress)
     organization = check_runnable(read_organization(folder.organizations / name), bench.target, terms.thinkers.names)
-    _carry_out(bench, organization, seed)
+    _run(bench, organization, seed)
+    with alone:
+        _confirm(bench, name, seed)
 
 
 @dataclass(frozen=True)
@@ -178,35 +178,32 @@ class _Bench:
     folder: RunFolder
     terms: RunTerms
     target: Target
-    confirmer: Confirmer
     backend: Backend
     progress: Progress
 
 
 def _bench(folder: RunFolder, terms: RunTerms, backend: Backend, progress: Progress) -> _Bench:
-    known, target = _known_confirmations(folder, terms), target_of(terms)
-    confirmer = Confirmer(backend, terms.confirm_pairs, known, target.devices_per_experiment)
-    return _Bench(folder, terms, target, confirmer, backend, progress)
+    return _Bench(folder, terms, target_of(terms), backend, progress)
 
 
-def _carry_out(bench: _Bench, organization: Organization, seed: int) -> None:
+def _run(bench: _Bench, organization: Organization, seed: int) -> None:
     folder, terms, backend, progress = bench.folder, bench.terms, bench.backend, bench.progress
     place = folder.org_run(organization.name, seed)
-    if not has_ended(place):
-        Limit(folder, terms).check_org_run(place.journal.exists())
-        allowed = _allowance(folder, organization, terms)
-        if allowed.spent(0, 0.0):
-            progress.say(f"{organization.name} seed {seed}: not begun, the tokens or dollars for thinking are spent")
-            return
-        if backend.name == "sim":  # costs nothing to begin anew, and then repeats byte for byte
-            _begin_anew(place)
-        with progress.org_run(organization.name, seed) as observer:
-            scouting = scout_terms(folder, terms)
-            granted = OrgRunTerms(
-                organization, seed, terms.budget_s, terms.thinkers, allowed, scouting, terms.lessons, terms.canaries
-            )
-            run_org(granted, place, bench.target, backend, observer)
-    _confirm(folder, organization.name, seed, bench.confirmer, progress)
+    if has_ended(place):
+        return
+    Limit(folder, terms).check_org_run(place.journal.exists())
+    allowed = _allowance(folder, organization, terms)
+    if allowed.spent(0, 0.0):
+        progress.say(f"{organization.name} seed {seed}: not begun, the tokens or dollars for thinking are spent")
+        return
+    if backend.name == "sim":  # costs nothing to begin anew, and then repeats byte for byte
+        _begin_anew(place)
+    with progress.org_run(organization.name, seed) as observer:
+        scouting = scout_terms(folder, terms)
+        granted = OrgRunTerms(
+            organization, seed, terms.budget_s, terms.thinkers, allowed, scouting, terms.lessons, terms.canaries
+        )
+        run_org(granted, place, bench.target, backend, observer)
 
 
 def _begin_anew(place: OrgRunFolder) -> None:
@@ -234,26 +231,27 @@ def _thought(folder: RunFolder, terms: RunTerms) -> tuple[int, float]:
     return sum(count.tokens for count in counts), sum(count.usd for count in counts)
 
 
-def _known_confirmations(folder: RunFolder, terms: RunTerms) -> list[Confirmation]:
-    return [
-        confirmation
-        for name in terms.organizations
-        for seed in terms.org_run_seeds
-        for confirmation in read_lines(folder.org_run(name, seed).confirmations, Confirmation)
-    ]
+def _confirmer(bench: _Bench, seed: int) -> Confirmer:
+    """It knows what was trained for other organizations on the same seed; other seeds have no training in common."""
+    places = [bench.folder.org_run(name, seed) for name in bench.terms.organizations]
+    known = [confirmation for place in places for confirmation in read_lines(place.confirmations, Confirmation)]
+    return Confirmer(bench.backend, bench.terms.confirm_pairs, known, bench.target.devices_per_experiment)
 
 
-def _confirm(folder: RunFolder, name: str, seed: int, confirmer: Confirmer, progress: Progress) -> None:
+def _confirm(bench: _Bench, name: str, seed: int) -> None:
     from metaloop.actors.state import replay
 
-    place = folder.org_run(name, seed)
+    folder, place = bench.folder, bench.folder.org_run(name, seed)
+    if not has_ended(place):
+        return
     events = journal.read(place.journal)
     state = replay(events)
     trunk, off = trunk_history(events, state.root), frozenset(state.canaries.set_aside)
-    if folder.read_terms().confirm == "ends":
+    if bench.terms.confirm == "ends":
         trunk = trunk.ends()
-    with progress.confirmation(name, seed) as on_progress:
-        confirmer.confirm(place, seed, trunk, Limit(folder, folder.read_terms()).watch(on_progress), off)
+    with bench.progress.confirmation(name, seed) as on_progress:
+        watched = Limit(folder, bench.terms).watch(on_progress)
+        _confirmer(bench, seed).confirm(place, seed, trunk, watched, off)
 
 
 def conclude(folder: RunFolder) -> Results:

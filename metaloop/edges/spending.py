@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from metaloop.edges.progress import Progress
@@ -46,6 +46,20 @@ class Limit:
         left = most - self.spent()
         if self._terms.gpu_hours > left:
             raise BudgetSpent(f"{max(0.0, left):.4f} of {most:g} GPU-hours are left, less than an org run is granted")
+
+    def affords(self, org_run: tuple[str, int], busy: Collection[tuple[str, int]]) -> bool:
+        """Whether an org run may begin beside those that are ``busy``, all that these were granted set apart.
+
+        With nobody busy it may try: what then is missing is told by :meth:`check_org_run`.
+        """
+        most, granted = self._terms.max_gpu_hours, self._terms.gpu_hours
+        if not most or not busy or self._folder.org_run(*org_run).journal.exists():
+            return True
+        return self.spent() + granted + sum(max(0.0, granted - self._allocated(each)) for each in busy) <= most
+
+    def _allocated(self, org_run: tuple[str, int]) -> float:
+        place = self._folder.org_run(*org_run)
+        return audit(journal.read(place.journal)).allocated_s / 3600 if place.journal.exists() else 0.0
 
     def watch(self, on_progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
         """``on_progress`` of a confirmation, which ends it once the limit is reached."""

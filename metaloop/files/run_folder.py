@@ -88,6 +88,8 @@ class RunTerms(msgspec.Struct, frozen=True):
     """How devices are watched."""
     devices_per_gpu: int = 1
     """Devices that share one GPU."""
+    lanes: int = 1
+    """Org runs side by side, each with devices of its own."""
     max_gpu_hours: float = 0.0
     """The most that all org runs and confirmations together may take; 0: no limit."""
     devices_per_experiment: int = 1

@@ -280,8 +280,8 @@ def _sum_up(path: Path, planned: int, seen: list[OrgRunNow], budget: float) -> R
 
 
 def _eta(planned: int, seen: list[OrgRunNow], ended: int) -> float | None:
-    """Wall time until all budgets are spent, one org run after the other, confirmations not included: what is left of
-    those under way, and as long for each that has not begun as those took that have ended."""
+    """Wall time until all budgets are spent, confirmations not included: what is left of those under way, and as long
+    for each that has not begun as those took that have ended, as many at a time as there are now."""
     running = [each.eta_s for each in seen if each.eta_s is not None]
     to_come = planned - len(seen)
     if not running and (to_come or ended < planned):
@@ -289,4 +289,4 @@ def _eta(planned: int, seen: list[OrgRunNow], ended: int) -> float | None:
     lengths = [each.seconds for each in seen if each.phase in OVER]
     lengths = lengths or [each.seconds + (each.eta_s or 0.0) for each in seen]
     each_takes = math.fsum(lengths) / len(lengths) if lengths else 0.0
-    return max(running, default=0.0) + to_come * each_takes
+    return max(running, default=0.0) + to_come * each_takes / max(1, len(running))

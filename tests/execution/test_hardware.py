@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metaloop.edges.evolution.real import check_alike
+from metaloop.edges.lanes import check_alike
 from metaloop.edges.progress import Progress
 from metaloop.edges.session import say_if_mixed
 from metaloop.execution.hardware import counted, device_name

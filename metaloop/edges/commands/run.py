@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -12,8 +14,12 @@ from metaloop.edges.commands.options import default_out, make_terms, mirror_opti
 from metaloop.edges.commands.thinking_options import models_by_organization, thinking_options
 from metaloop.edges.means import Means, means_of, meters_of
 from metaloop.files.org_file import read_organization, with_model
-from metaloop.files.run_folder import RunFolder, held
+from metaloop.files.run_folder import RunFolder, RunTerms, held
 from metaloop.vocabulary.errors import BackendError, StorageError, UsageError
+from metaloop.vocabulary.models import UNLIMITED
+
+if TYPE_CHECKING:
+    from metaloop.edges.progress import Progress
 
 
 @click.command("run")
@@ -38,6 +44,13 @@ from metaloop.vocabulary.errors import BackendError, StorageError, UsageError
     type=click.FloatRange(0.0),
     default=0.0,
     help="The most that all org runs and confirmations together may take [default: no limit].",
+)
+@click.option(
+    "--lanes",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="--backend ray: org runs side by side, each with --devices of its own.",
 )
 def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     """Run organizations (folders with an ORG.md), confirm what they found, and compare them.
@@ -65,7 +78,9 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
         "sources": sources_for(files, options["sources"]),
         "lessons": lessons_for(files, options["lessons"], target),
     }
-    terms = msgspec.structs.replace(terms, **outside, max_gpu_hours=options["max_gpu_hours"])
+    terms = msgspec.structs.replace(
+        terms, **outside, max_gpu_hours=options["max_gpu_hours"], lanes=_lanes(options, terms)
+    )
     check_thinking([session.check_runnable(file, target, terms.thinkers.names) for file in files], terms)
     folder = session.create(options["out"] or default_out("run"), terms, folders, models)
     try:
@@ -73,6 +88,23 @@ def run_command(organizations: tuple[Path, ...], **options: Any) -> None:
     except (BackendError, StorageError, UsageError):
         session.discard_if_empty(folder)
         raise
+
+
+def _lanes(options: dict[str, Any], terms: RunTerms) -> int:
+    """How many org runs go on at a time.
+
+    Raises:
+        UsageError: lanes do not go together with the other options.
+    """
+    lanes: int = options["lanes"]
+    if lanes > 1 and terms.backend == "sim":
+        raise UsageError("--lanes is for real org runs, but --backend is sim, which has no time to save. Drop it.")
+    if lanes > 1 and terms.total_allowance != UNLIMITED:
+        raise UsageError(
+            "--max-total-tokens and --max-total-usd need to know what earlier org runs thought for before the next one "
+            "begins, but --lanes begins several at a time. Drop one, or limit each org run (--max-tokens, --max-usd)."
+        )
+    return lanes
 
 
 def carry_out(folder: RunFolder, means: Means) -> None:
@@ -84,13 +116,13 @@ def carry_out(folder: RunFolder, means: Means) -> None:
     from metaloop.edges.tracking import finish_tracker, start_tracker
 
     meters = meters_of(means)
-    progress = Progress(also=meters.org_run if meters else None)
+    several = folder.read_terms().lanes > 1
+    progress = Progress(lines_only=several, also=meters.org_run if meters else None)
     progress.say(f"run folder: {folder.path} (if interrupted: metaloop resume {folder.path})")
     with held(folder.path), mirrored(folder.path, means.mirror, progress):
         tracker = start_tracker(folder.path) if means.track else None
         try:
-            with session.open_backend(folder.read_terms(), means, progress) as backend:
-                session.execute(folder, backend, progress)
+            with _executed(folder, means, progress):
                 if meters:
                     meters.settle()
             results = session.conclude(folder)
@@ -99,3 +131,20 @@ def carry_out(folder: RunFolder, means: Means) -> None:
     if problem:
         progress.say(f"MLflow has not got everything: {problem}")
     show_results(folder, results, means.as_json)
+
+
+@contextmanager
+def _executed(folder: RunFolder, means: Means, progress: Progress) -> Iterator[None]:
+    """Everything is done, and the devices are not given back yet."""
+    from metaloop.edges import lanes, session
+
+    terms = folder.read_terms()
+    if terms.lanes == 1:
+        with session.open_backend(terms, means, progress) as backend:
+            session.execute(folder, backend, progress)
+            yield
+        return
+    progress.say(f"starting Ray and {terms.lanes} lanes of {terms.devices} devices …")
+    with lanes.open_lanes(terms, means, terms.lanes, progress) as backends:
+        lanes.execute(folder, backends, progress)
+        yield

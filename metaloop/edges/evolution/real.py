@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import queue
-import sys
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack
 
 from metaloop.edges import session
 from metaloop.edges.evolution.purse import Purse, thinks
 from metaloop.edges.evolution.stage import Stages, prepare
+from metaloop.edges.lanes import open_lanes
 from metaloop.edges.means import Means, meters_of
 from metaloop.edges.progress import Progress
-from metaloop.edges.stopping import heeding
 from metaloop.execution.backend import Backend
-from metaloop.execution.hardware import counted
 from metaloop.files.org_record import OrgFile
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.evolution.finished import measured_folder
 from metaloop.meta.evolution.folder import EvolutionFolder
 from metaloop.meta.evolution.terms import Measured, Request
-from metaloop.vocabulary.errors import BackendError, BudgetSpent, Preempted
+from metaloop.vocabulary.errors import BudgetSpent, Preempted
 from metaloop.vocabulary.models import UNLIMITED, Allowance
 
 
@@ -50,6 +49,8 @@ class RealMeasure:
         self._purse = purse
         self._held = ExitStack()
         self._backends: list[Backend] = []
+        self._confirming: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+        """By seed, whose confirmations share trainings: what one has done, the next one does not pay for."""
 
     def close(self) -> None:
         """Give the devices back, until another org run is asked for."""
@@ -122,7 +123,8 @@ class RealMeasure:
         try:
             place = self._folder.stage(request.stage)
             progress = Progress(lines_only=self._lanes > 1, also=self._meters.org_run if self._meters else None)
-            session.execute_one(place, request.name, request.seed, backend, progress, granted)
+            org_run = (request.name, request.seed)
+            session.execute_one(place, org_run, backend, progress, most=granted, alone=self._confirming[org_run[1]])
             digest, split = organization.digest, self._stages[request.stage][1]
             results.put(measured_folder(place.org_run(request.name, request.seed), request, digest, split, real=True))
         except BaseException as error:
@@ -130,39 +132,9 @@ class RealMeasure:
 
     def _open(self) -> None:
         """The lanes' backends, started when the first org run is asked for."""
-        if self._backends:
-            return
-        from metaloop.execution.ray_backend import RayBackend
-
-        terms = next(terms for terms, _ in self._stages.values())
-        spec, where, in_order = session.spec_of(terms), self._means.address, terms.in_order
-        self._held.enter_context(redirect_stdout(sys.stderr))
-        placement = session.placement_of(terms, self._means, self._lanes)
-        first = RayBackend(spec, terms.devices, where, in_order=in_order, placement=placement)
-        self._held.callback(first.close)
-        self._held.enter_context(heeding(first.notice))
-        lanes = [first]
-        for _ in range(self._lanes - 1):
-            other = RayBackend(spec, terms.devices, where, in_order=in_order, beside=first, placement=placement)
-            self._held.callback(other.close)
-            lanes.append(other)
-        check_alike([lane.hardware for lane in lanes])
-        session.say_if_mixed(first.hardware, Progress())
-        self._backends.extend(lanes)
-
-
-def check_alike(lanes: Sequence[tuple[str, ...]]) -> None:
-    """Organizations are compared across lanes, so these must be of the same hardware (``lanes``: that of each device).
-
-    Raises:
-        BackendError
-    """
-    if len({tuple(sorted(lane)) for lane in lanes}) > 1:
-        found = "; ".join(f"lane {number}: {counted(lane)}" for number, lane in enumerate(lanes, 1))
-        raise BackendError(
-            f"the lanes are not of the same hardware ({found}), so that organizations would be compared on unequal "
-            "terms. Begin anew with --accelerator NAME, for nodes with one kind of accelerator, or with --lanes 1."
-        )
+        if not self._backends:
+            terms = next(terms for terms, _ in self._stages.values())
+            self._backends += self._held.enter_context(open_lanes(terms, self._means, self._lanes, Progress()))
 
 
 def most_hours(terms: RunTerms, longest_s: float) -> float:

@@ -7,6 +7,7 @@ before it is acted on. An org run that is taken up is simulated from its beginni
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,7 +86,8 @@ class ThoughtfulMeasure:
 def _measure(job: _Job) -> Measured:
     """One org run and its confirmation, as far as they are missing; in whatever process."""
     folder, (_, name, seed) = RunFolder(job.folder), job.request
-    session.execute_one(folder, name, seed, session.simulator_of(job.terms), Progress(quiet=True), job.granted)
+    backend, progress = session.simulator_of(job.terms), Progress(quiet=True)
+    session.execute_one(folder, (name, seed), backend, progress, most=job.granted, alone=nullcontext())
     return measured_folder(folder.org_run(name, seed), job.request, job.digest, job.split, real=False)
 
 
