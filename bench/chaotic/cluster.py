@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 from types import TracebackType
 from typing import Any
 
 TERMS = {
+    "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
     # A node that gets no core for a while must not be taken for a dead one: these kills are ours.
@@ -22,6 +24,8 @@ class LocalCluster:
         self._cluster: Any = None
 
     def __enter__(self) -> LocalCluster:
+        # A token of its own: who has one (any local run makes it) asks for it, and Ray's head would not know it.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(20))
         os.environ.update({name: value for name, value in TERMS.items() if name not in os.environ})
         from ray.cluster_utils import Cluster
 
