@@ -10,6 +10,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from metaloop.actors.entries import INTERRUPTED, BranchState, CanaryBook, ExperimentState, ProposalState, Status
+from metaloop.actors.holding import (
+    canary_ended,
+    canary_started,
+    equipped,
+    frees,
+    leaves_idle,
+    released,
+    reserved,
+    set_aside,
+)
 from metaloop.actors.sayings import actor_died, decided, passed, refused, scouted
 from metaloop.actors.telling import record_score, tell
 from metaloop.vocabulary import events as ev
@@ -25,31 +35,6 @@ def _run_started(state: OrgState, event: ev.RunStarted) -> None:
     state.root = digest({"root": event.org_digest, "seed": event.seed})
     state.branches[TRUNK] = BranchState(TRUNK, state.root, {}, digest({}), {})
     state.commits[state.root] = digest({})
-
-
-def _reserved(state: OrgState, event: ev.Reserved) -> None:
-    state.ledger.reserve(event.device, event.t)
-    state.ranks[event.device] = state.reservations
-    state.reservations += 1
-    state.idle.add(event.device)
-
-
-def _equipped(state: OrgState, event: ev.Equipped) -> None:
-    state.hardware |= event.hardware
-
-
-def _released(state: OrgState, event: ev.Released) -> None:
-    state.ledger.release(event.device, event.t)
-    _leaves_idle(state, event.device)
-    state.closing = True
-
-
-def _leaves_idle(state: OrgState, device: str) -> None:
-    """The device is idle no more. A set that once held ten thousand is as slow to go through when it holds one, until
-    it is cleared."""
-    state.idle.discard(device)
-    if not state.idle:
-        state.idle.clear()
 
 
 def _interrupted(state: OrgState, event: ev.Interrupted) -> None:
@@ -117,21 +102,14 @@ def _started(state: OrgState, event: ev.Started) -> None:
     entry = state.experiments[event.experiment]
     entry.device, entry.attempt, entry.started = event.device, event.attempt, event.t
     state.running[event.device] = event.experiment
-    _leaves_idle(state, event.device)
-
-
-def _frees(state: OrgState, device: str) -> None:
-    """The device trains nothing any more; it may have been released by an interruption meanwhile."""
-    state.running.pop(device, None)
-    if device in state.ledger.held:
-        state.idle.add(device)
+    leaves_idle(state, event.device)
 
 
 def _finished(state: OrgState, event: ev.Finished) -> None:
     entry = state.experiments[event.experiment]
     experiment = entry.experiment
     entry.final, entry.device = event.result.state, None
-    _frees(state, event.device)
+    frees(state, event.device)
     state.ledger.work(event.result.seconds)
     state.finished += 1
     record_score(state, entry, event)
@@ -147,36 +125,8 @@ def _lost(state: OrgState, event: ev.Lost) -> None:
     entry = state.experiments[event.experiment]
     entry.device = None
     entry.losses += event.reason != INTERRUPTED
-    _frees(state, event.device)
+    frees(state, event.device)
     state.queue.push(entry.experiment)
-
-
-def _canary_started(state: OrgState, event: ev.CanaryStarted) -> None:
-    state.canaries.count = event.number
-    state.canaries.running[event.device] = (event.number, event.t)
-    _leaves_idle(state, event.device)
-
-
-def _canary_ended(state: OrgState, event: ev.CanaryEnded) -> None:
-    book, device = state.canaries, event.device
-    del book.running[device]
-    book.last.pop(device, None)
-    book.last[device] = (event.t, event.result)
-    if not event.fault or device in book.doubtful:
-        book.doubtful.pop(device, None)
-    else:
-        book.doubtful[device] = event.t
-    if not event.fault:
-        book.good.append(event.result)
-        book.unproven[device] = []
-    book.unproven.setdefault(device, [])
-    _frees(state, device)
-
-
-def _set_aside(state: OrgState, event: ev.SetAside) -> None:
-    state.canaries.set_aside[event.device] = event.reason
-    state.ledger.release(event.device, event.t)
-    _leaves_idle(state, event.device)
 
 
 def _dropped(state: OrgState, event: ev.Dropped) -> None:
@@ -285,9 +235,9 @@ def _close(state: OrgState, entry: ProposalState, status: Literal["merged", "dis
 RULES: Mapping[type, Callable[[OrgState, Any], None]] = MappingProxyType(
     {
         ev.RunStarted: _run_started,
-        ev.Reserved: _reserved,
-        ev.Equipped: _equipped,
-        ev.Released: _released,
+        ev.Reserved: reserved,
+        ev.Equipped: equipped,
+        ev.Released: released,
         ev.SourceWritten: _source_written,
         ev.Proposed: _proposed,
         ev.Passed: passed,
@@ -298,9 +248,9 @@ RULES: Mapping[type, Callable[[OrgState, Any], None]] = MappingProxyType(
         ev.Started: _started,
         ev.Finished: _finished,
         ev.Lost: _lost,
-        ev.CanaryStarted: _canary_started,
-        ev.CanaryEnded: _canary_ended,
-        ev.SetAside: _set_aside,
+        ev.CanaryStarted: canary_started,
+        ev.CanaryEnded: canary_ended,
+        ev.SetAside: set_aside,
         ev.Dropped: _dropped,
         ev.Judged: _judged,
         ev.Merged: _merged,

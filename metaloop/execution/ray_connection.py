@@ -3,7 +3,9 @@
 A cluster that was started where a token lies (``RAY_AUTH_TOKEN``, the file that ``RAY_AUTH_TOKEN_PATH`` names, or
 ``~/.ray/auth_token``) asks everyone for it. Ray 2.60 sends it of its own accord only to a local Ray that it started or
 found by itself; to an address that is named, only with ``RAY_AUTH_MODE=token``
-(``ray/_private/authentication/authentication_token_setup.py``). Here it is sent wherever there is one.
+(``ray/_private/authentication/authentication_token_setup.py``). Here it is sent to every cluster that asks for one.
+Whoever sends a token also asks for it, from the cluster's head too: sent to a cluster that knows none, it would have
+the head be refused when it looks after our actors, which Ray then reports as cancelled.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ TOKEN_HELP = (
     "Put the cluster's token (`ray get-auth-token` on its head node) into ~/.ray/auth_token or RAY_AUTH_TOKEN here."
 )
 CONNECT_S = 10.0
+CURRENT = Path("/tmp/ray/ray_current_cluster")
+"""Where ``ray start`` leaves the address that ``auto`` means."""
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -44,7 +48,8 @@ def start_ray(address: str | None) -> Any:
                 "listens: HEAD:6379, or `auto` on a node of the cluster."
             )
         check_listening(address)
-        send_token()
+        if asks_for_token(address):
+            send_token()
     import ray
     import ray.util.scheduling_strategies
 
@@ -86,6 +91,22 @@ def send_token() -> None:
     """From now on Ray shows the token that this machine has, if any; to be called before Ray is imported."""
     if AUTH_MODE not in os.environ and has_token():
         os.environ[AUTH_MODE] = "token"
+
+
+def asks_for_token(address: str) -> bool:
+    """Whether the cluster at ``address`` refuses who comes without a token. Where that cannot be found out (a Ray
+    client's address, an answer that does not come), it is taken to."""
+    import grpc
+
+    where = CURRENT.read_text().strip() if address == "auto" and CURRENT.exists() else address
+    if "://" in where or ":" not in where:
+        return True
+    with grpc.insecure_channel(where) as channel:
+        try:
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=CONNECT_S)
+        except grpc.RpcError as refusal:
+            return bool(refusal.code() != grpc.StatusCode.INVALID_ARGUMENT)
+    return False
 
 
 def has_token() -> bool:

@@ -24,7 +24,7 @@ from metaloop.files.org_file import load_organization
 from metaloop.files.run_folder import Confirmation, RunFolder, read_lines
 from metaloop.meta.evolution.races import org_run_hours
 from metaloop.meta.measure import measure_run
-from metaloop.meta.watching import Watch
+from metaloop.meta.watching import SILENCE_S, Watch
 from metaloop.vocabulary import events as ev
 from metaloop.vocabulary.errors import UsageError
 from tests import invariant_checks as checks
@@ -118,7 +118,7 @@ def test_everybody_who_counts_device_time_counts_all_devices(tmp_path: Path) -> 
     assert run.gpu_hours == pytest.approx(4 * single.gpu_hours)
     assert run.utilization == pytest.approx(single.utilization)
     assert sum(w.seconds for w in run.waiting) == pytest.approx(4 * sum(w.seconds for w in single.waiting))
-    now = Watch(folder.path).look(0.0).org_runs[0]
+    now = Watch(folder.path, SILENCE_S).look(0.0).org_runs[0]
     assert now.spent_gpu_hours == pytest.approx(run.gpu_hours)
     assert now.utilization == pytest.approx(run.utilization)
     story = tell(events)
@@ -127,7 +127,7 @@ def test_everybody_who_counts_device_time_counts_all_devices(tmp_path: Path) -> 
     assert last.gpu_hours == pytest.approx(replay(events).ledger.spent_s(last.end) / 3600, rel=0.05)
     path = folder.org_run("solo-greedy", 0).journal
     path.write_bytes(b"\n".join(path.read_bytes().split(b"\n")[: len(events) // 2]) + b"\n")
-    now = Watch(folder.path).look(0.0).org_runs[0]
+    now = Watch(folder.path, SILENCE_S).look(0.0).org_runs[0]
     assert now.held == 4 * len(now.devices) > 0
     assert now.busy == 4 * sum(bool(device.experiment) for device in now.devices)
     left_s = 3600 * (now.budget_gpu_hours - now.spent_gpu_hours)

@@ -84,7 +84,7 @@ def test_a_follower_ends_with_its_leader_even_stopped(leader: Leader) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("busy", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_leader_ends_with_its_follower(leader: Leader, busy: bool) -> None:
     """An error of the process, never a result: whoever hosts it starts another, and trains once more."""
     if busy:
