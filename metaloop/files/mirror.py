@@ -18,7 +18,7 @@ import msgspec
 
 from metaloop.files.run_folder import read_json, write_json
 from metaloop.files.store import OWNER, Store
-from metaloop.vocabulary.errors import TakenOver, UsageError
+from metaloop.vocabulary.errors import StorageError, TakenOver, UsageError
 
 RECORD = "mirror.json"
 """In the local folder: where it is mirrored to, and this copy's name."""
@@ -48,10 +48,13 @@ class Mirror:
         """Bring the store up to date; bytes sent.
 
         Raises:
-            StorageError: it cannot be written.
+            StorageError: it cannot be written, or what was there is gone.
             TakenOver: another copy of the folder has gone on from there.
         """
-        if self._store.owner() != self._copy:
+        owner = self._store.owner()
+        if owner is None:
+            raise StorageError(f"{self._store.url} is empty: what was mirrored there is gone.")
+        if owner != self._copy:
             raise TakenOver(f"{self._store.url} was taken over by another copy of this run; nothing more goes there.")
         present: dict[str, tuple[int, int]] = {}
         read: list[tuple[str, bytes]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from metaloop.files.mirror import RECORD, Glance, begin_mirror, fetch, mirror_record
 from metaloop.files.store import OWNER, Store
-from metaloop.vocabulary.errors import StorageError, UsageError
+from metaloop.vocabulary.errors import StorageError, TakenOver, UsageError
 
 JOURNAL = "solo/seed-0/journal.jsonl"
 
@@ -93,6 +94,16 @@ def test_what_was_fetched_is_what_was_sent(folder: Path, url: str, tmp_path: Pat
     record = mirror_record(tmp_path / "copy")
     assert record is not None
     assert (record.url, record.copy) == (url, "two")
+
+
+def test_a_store_that_is_gone_was_taken_over_by_nobody(folder: Path, tmp_path: Path) -> None:
+    """Whoever is taken over stops its run; a bucket that somebody emptied must not stop one."""
+    mirror = begin_mirror(folder, f"file://{tmp_path / 'store'}", "one")
+    mirror.push()
+    shutil.rmtree(tmp_path / "store")
+    with pytest.raises(StorageError, match="is gone") as error:
+        mirror.push()
+    assert not isinstance(error.value, TakenOver)
 
 
 def test_a_glance_fetches_what_changed_and_takes_nothing_over(folder: Path, url: str, tmp_path: Path) -> None:
