@@ -14,7 +14,7 @@ from metaloop.edges.leaderboard_cells import Column, false_share, hours, plus_mi
 from metaloop.edges.thinking_table import COLUMNS, TITLE, anybody_thinks, thinking_notes
 from metaloop.files.run_folder import RunTerms
 from metaloop.meta.measure import measure_run, rank
-from metaloop.meta.results import OrganizationResult, Results
+from metaloop.meta.results import OrganizationResult, Results, hardware_of
 from metaloop.vocabulary.errors import UsageError
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _filled(table: Table, organizations: Sequence[OrganizationResult], columns: 
 
 def footnotes(board: Leaderboard) -> list[str]:
     """What the columns mean, and what is missing."""
-    hardware = sorted({name for o in board.organizations for run in o.org_runs for name in run.hardware})
+    hardware = hardware_of(board.organizations)
     over = sorted({o.interval_over for o in board.organizations if o.gain_ci95 is not None})
     lines = [
         "gain: confirmed improvement in bits per byte on unseen data, fresh paired seeds; 95 % t interval over "

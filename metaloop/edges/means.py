@@ -36,6 +36,12 @@ def meters_of(means: Means) -> Meters | None:
     return Meters()
 
 
+def settle(meters: Meters | None) -> None:
+    """Let the last figures reach the cluster, if anybody tells it any; before Ray is left."""
+    if meters is not None:
+        meters.settle()
+
+
 def means_of(options: Mapping[str, Any]) -> Means:
     """The means that the command's options come to. ``--mlflow`` goes where MLflow and its tracker look for it."""
     if options.get("mlflow"):

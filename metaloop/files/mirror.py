@@ -115,8 +115,7 @@ def fetch(url: str, folder: Path, copy: str) -> None:
         raise UsageError(
             f"{folder} exists. Name another folder with --out, or continue it: `metaloop resume {folder}`."
         )
-    if not any(store.has(name) for name in _FIRST):
-        raise UsageError(f"{url} holds no run: neither {' nor '.join(_FIRST)} is there.")
+    _check_holds_run(store)
     store.claim(copy)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     for name in store.names():
@@ -141,8 +140,7 @@ class Glance:
     def __init__(self, url: str, folder: Path) -> None:
         self._store = Store(url)
         self._folder = folder
-        if not any(self._store.has(name) for name in _FIRST):
-            raise UsageError(f"{url} holds no run: neither {' nor '.join(_FIRST)} is there.")
+        _check_holds_run(self._store)
 
     def update(self) -> None:
         """Fetch what has changed; a file that has not keeps its time.
@@ -158,6 +156,11 @@ class Glance:
             if not path.exists() or path.read_bytes() != data:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
+
+
+def _check_holds_run(store: Store) -> None:
+    if not any(store.has(name) for name in _FIRST):
+        raise UsageError(f"{store.url} holds no run: neither {' nor '.join(_FIRST)} is there.")
 
 
 def _states(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:

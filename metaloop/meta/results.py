@@ -6,6 +6,8 @@ has them, negative is better. ``docs/measurement.md`` has every formula.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from metaloop.files.run_folder import RunTerms
@@ -210,3 +212,8 @@ class Results(msgspec.Struct, frozen=True):
     organizations: tuple[OrganizationResult, ...]
     terms: RunTerms
     out: str
+
+
+def hardware_of(organizations: Iterable[OrganizationResult]) -> tuple[str, ...]:
+    """What their org runs were trained on, as far as the journals say."""
+    return tuple(sorted({name for o in organizations for run in o.org_runs for name in run.hardware}))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ import msgspec
 
 from metaloop.edges.commands.options import default_out, make_terms, mirror_option, organization_folders, run_options
 from metaloop.edges.commands.thinking_options import models_by_organization, thinking_options
-from metaloop.edges.means import Means, means_of, meters_of
+from metaloop.edges.means import Means, means_of, meters_of, settle
 from metaloop.files.org_file import read_organization, with_model
 from metaloop.files.run_folder import RunFolder, RunTerms, held
 from metaloop.vocabulary.errors import BackendError, StorageError, UsageError
@@ -20,6 +18,7 @@ from metaloop.vocabulary.models import UNLIMITED
 
 if TYPE_CHECKING:
     from metaloop.edges.progress import Progress
+    from metaloop.execution.ray_metrics import Meters
 
 
 @click.command("run")
@@ -122,9 +121,7 @@ def carry_out(folder: RunFolder, means: Means) -> None:
     with held(folder.path), mirrored(folder.path, means.mirror, progress):
         tracker = start_tracker(folder.path) if means.track else None
         try:
-            with _executed(folder, means, progress):
-                if meters:
-                    meters.settle()
+            _execute(folder, means, progress, meters)
             results = session.conclude(folder)
         finally:
             problem = finish_tracker(tracker, timeout=60.0) if tracker else None
@@ -133,18 +130,17 @@ def carry_out(folder: RunFolder, means: Means) -> None:
     show_results(folder, results, means.as_json)
 
 
-@contextmanager
-def _executed(folder: RunFolder, means: Means, progress: Progress) -> Iterator[None]:
-    """Everything is done, and the devices are not given back yet."""
+def _execute(folder: RunFolder, means: Means, progress: Progress, meters: Meters | None) -> None:
+    """Do what is missing; the last figures are sent before the devices are given back."""
     from metaloop.edges import lanes, session
 
     terms = folder.read_terms()
-    if terms.lanes == 1:
+    if terms.lanes > 1:
+        progress.say(f"starting Ray and {terms.lanes} lanes of {terms.devices} devices …")
+        with lanes.open_lanes(terms, means, terms.lanes, progress) as backends:
+            lanes.execute(folder, backends, progress)
+            settle(meters)
+    else:
         with session.open_backend(terms, means, progress) as backend:
             session.execute(folder, backend, progress)
-            yield
-        return
-    progress.say(f"starting Ray and {terms.lanes} lanes of {terms.devices} devices …")
-    with lanes.open_lanes(terms, means, terms.lanes, progress) as backends:
-        lanes.execute(folder, backends, progress)
-        yield
+            settle(meters)

@@ -12,7 +12,7 @@ from metaloop.edges import session
 from metaloop.edges.evolution.purse import Purse, thinks
 from metaloop.edges.evolution.stage import Stages, prepare
 from metaloop.edges.lanes import open_lanes
-from metaloop.edges.means import Means, meters_of
+from metaloop.edges.means import Means, meters_of, settle
 from metaloop.edges.progress import Progress
 from metaloop.execution.backend import Backend
 from metaloop.files.org_record import OrgFile
@@ -54,8 +54,8 @@ class RealMeasure:
 
     def close(self) -> None:
         """Give the devices back, until another org run is asked for."""
-        if self._meters and self._backends:
-            self._meters.settle()
+        if self._backends:
+            settle(self._meters)
         self._held.close()
         self._backends.clear()
 

@@ -14,7 +14,7 @@ from metaloop.edges.report.svg import tag
 from metaloop.edges.report.timeline import WHY, timeline_chart
 from metaloop.edges.thinking_table import COLUMNS, TITLE, anybody_thinks, thinking_notes
 from metaloop.files.run_folder import RunTerms
-from metaloop.meta.results import ConfirmedMerge, IdeaFate, OrganizationResult, OrgRunResult, Results
+from metaloop.meta.results import ConfirmedMerge, IdeaFate, OrganizationResult, OrgRunResult, Results, hardware_of
 from metaloop.vocabulary.code import diff_lines
 
 Cell = tuple[str, str]
@@ -68,7 +68,7 @@ def _terms_line(terms: RunTerms) -> str:
 
 
 def _hardware(organizations: Sequence[OrganizationResult]) -> str:
-    known = sorted({name for o in organizations for run in o.org_runs for name in run.hardware})
+    known = hardware_of(organizations)
     return f" The devices: {', '.join(known)}." if known else ""
 
 
