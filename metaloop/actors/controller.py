@@ -80,6 +80,11 @@ class Controller:
         return self._run.state.ended
 
     @property
+    def held(self) -> frozenset[str]:
+        """Devices that the run pays for."""
+        return frozenset(self._run.state.ledger.held)
+
+    @property
     def drained(self) -> bool:
         """Whether nothing more will come of going on: it was told to drain, and nothing is in training."""
         return self._draining and not self._run.state.running and not self._run.state.canaries.running

@@ -96,8 +96,7 @@ class HostLoop:
                 # Who leaves comes first: a device whose training has just ended would get another one.
                 messages = [*self._follow_nodes(now), *messages, *hosting.poll(now)]
                 self._kill_silent(now)
-                coming = {c.who: c.since for c in self._calls.values() if c.kind == "up"}
-                must_come_back(now, self._departures.idle_since | coming, len(self._trainers.of))
+                self._check_devices(now)
                 heapq.heappush(self._timers, next_poll)
             for message in messages:
                 self._execute(hosting.controller.handle(message, self._clock.now()))
@@ -210,6 +209,16 @@ class HostLoop:
             return [DeviceLost(call.who, reason)]
         self._calls[self._roles.revive(call.who)] = _Call("assigned", call.who, now)
         return [ActorLost(call.who, reason)]
+
+    def _check_devices(self, now: float) -> None:
+        """Give up once none of the devices that the run still pays for comes back; one that was set aside is no help.
+
+        Raises:
+            BackendError
+        """
+        held = self._hosting.controller.held
+        away = self._departures.idle_since | {c.who: c.since for c in self._calls.values() if c.kind == "up"}
+        must_come_back(now, {device: away[device] for device in held if device in away}, len(held))
 
     def _follow_nodes(self, now: float) -> list[Message]:
         """A device whose node will go gets nothing new; once that is no longer so, it is asked whether it is there."""

@@ -91,7 +91,7 @@ def must_come_back(now: float, away: Mapping[str, float], devices: int) -> None:
     Raises:
         BackendError
     """
-    if len(away) == devices and now - max(away.values()) > START_S:
+    if away and len(away) == devices and now - max(away.values()) > START_S:
         raise BackendError(
             f"none of the {len(away)} devices has come back for {START_S:.0f} s. Once the cluster has some again, "
             "`metaloop resume DIR` goes on."
